@@ -1,0 +1,1 @@
+"""Voltroot: the certificates of electric-car charging."""

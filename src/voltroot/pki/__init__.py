@@ -1,0 +1,1 @@
+"""The certificate authority: what may be issued, and issuing it."""

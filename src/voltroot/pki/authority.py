@@ -1,0 +1,109 @@
+"""Issuing and revoking: draft, lint, reserve, sign, record; the only place where CA keys are used on certificates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from voltroot.errors import Failure, Unavailable
+from voltroot.pki import lints, suites
+from voltroot.pki.drafts import Draft, Drafter, Issuer, Order
+from voltroot.pki.issuers import Issuers
+from voltroot.pki.ports import Clock, Entry, Keyring, Ledger, Reason
+from voltroot.pki.profiles import ANY_CA, require_suite
+from voltroot.pki.suites import Signer
+
+# Long enough for a batch on a slow disk or HSM, short enough that a name is free again soon after a crash.
+LEASE = timedelta(seconds=10)
+
+
+class Authority:
+    """Issues and revokes. ``days`` overrides the validity of profiles by name. Safe among threads."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        keyring: Keyring,
+        issuers: Issuers,
+        drafter: Drafter,
+        now: Clock,
+        days: Mapping[str, int] | None = None,
+    ) -> None:
+        self.ledger = ledger
+        self.issuers = issuers
+        self._keyring = keyring
+        self._drafter = drafter
+        self._now = now
+        self._days = days or {}
+
+    def issue(self, order: Order) -> Entry:
+        """Issue one certificate, or raise the Failure that stands against it."""
+        (outcome,) = self.issue_all([order])
+        if isinstance(outcome, Failure):
+            raise outcome
+        return outcome
+
+    def issue_all(self, orders: Sequence[Order]) -> list[Entry | Failure]:
+        """Issue many in two commits; each order meets its own outcome, in order.
+
+        Nothing is signed that was not linted and written down; what is returned as an Entry is durable.
+        """
+        outcomes: dict[int, Entry | Failure] = {}
+        drafts = self._drafted(orders, outcomes)
+        until = self._now() + LEASE
+        numbers = self.ledger.reserve([draft for _, draft in drafts], until) if drafts else []
+        signed: list[tuple[int, bytes]] = []
+        reserved: list[int] = []
+        for (place, draft), number in zip(drafts, numbers, strict=True):
+            if isinstance(number, Failure):
+                outcomes[place] = number
+                continue
+            try:
+                signed.append((number, draft.signed(suites.sign(self._signer(draft), draft.tbs))))
+                reserved.append(place)
+            except Failure as failure:
+                self.ledger.abandon([number])
+                outcomes[place] = failure
+        if signed:
+            outcomes |= dict(zip(reserved, self.ledger.record(signed), strict=True))
+        return [outcomes[place] for place in range(len(orders))]
+
+    def revoke(self, entries: Sequence[Entry], reason: Reason, *, door: str, by: str = "") -> list[Entry]:
+        """Revoke the valid ones among entries; returns those that changed, durable."""
+        return self.ledger.revoke([entry.number for entry in entries], reason, door=door, by=by)
+
+    def _drafted(self, orders: Sequence[Order], outcomes: dict[int, Entry | Failure]) -> list[tuple[int, Draft]]:
+        drafts: list[tuple[int, Draft]] = []
+        for place, order in enumerate(orders):
+            try:
+                drafts.append((place, self._draft(order)))
+            except Failure as failure:
+                outcomes[place] = failure
+        return drafts
+
+    def _draft(self, order: Order) -> Draft:
+        require_suite(order.profile, suites.suite_of(order.public_key))
+        issuer = self._issuer(order)
+        draft = self._drafter.draft(order, issuer, self._now(), days=self._days.get(order.profile.name))
+        lints.require(draft.placeholder(), order.profile, issuer.certificate if issuer else None)
+        return draft
+
+    def _issuer(self, order: Order) -> Issuer | None:
+        profile = order.profile
+        if profile.issuer is None:
+            return None
+        standing = self.issuers.standing()
+        if order.issuer is not None:
+            return standing.by_slug[order.issuer]
+        assert profile.issuer != ANY_CA, "an order for such a profile says which CA"
+        return standing.for_profile(profile, suites.suite_of(order.public_key))
+
+    def _signer(self, draft: Draft) -> Signer:
+        label = draft.issuer.key if draft.issuer else draft.order.own_key
+        if label is None:
+            raise Unavailable("the key of the issuing CA is not here: only its certificate is known")
+        signer = self._keyring.signer(label)
+        expected = draft.issuer.certificate.public_key if draft.issuer else draft.order.public_key
+        if signer.public_key() != expected:
+            raise Unavailable(f"the keyring's key {label} is not the key of the issuing CA's certificate")
+        return signer

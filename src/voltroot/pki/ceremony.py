@@ -1,0 +1,207 @@
+"""Making roots and sub-CAs once, and keeping alive the short-lived certificates that serve them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from voltroot.errors import Refused
+from voltroot.pki import chains, suites
+from voltroot.pki.authority import Authority
+from voltroot.pki.certificates import Certificate
+from voltroot.pki.drafts import Issuer, Order
+from voltroot.pki.issuers import CA, CPS, OCSP, TLS
+from voltroot.pki.names import Name
+from voltroot.pki.ports import Clock, Credential, Keyring
+from voltroot.pki.profiles import CERTIFY, Edition, Profile, issuer_suite, slug
+from voltroot.pki.suites import P256_SHA256, PublicKey, Suite
+
+OCSP_PROFILES = {Edition.ISO15118_2: "OCSP_2", Edition.ISO15118_20: "OCSP_20", Edition.OCPP: "OCSP"}
+CPS_PROFILES = {"CPS_SUB2_2": "CPS_2", "CPS_SUB2_20": "CPS_20"}
+
+
+@dataclass(frozen=True, slots=True)
+class CaNames:
+    """The subjects of the CAs: one organization and country; ``common_names`` replaces the default by CA label."""
+
+    organization: str = "Voltroot Test"
+    country: str = "DE"
+    common_names: Mapping[str, str] = field(default_factory=dict)
+
+    def subject(self, profile: Profile, common_name: str) -> Name:
+        """Return a CA's or service's name in the order of its profile."""
+        values = {"CN": common_name, "O": self.organization, "C": self.country, "DC": profile.dc}
+        return Name.of([(part, value) for part in profile.shape if (value := values.get(part))])
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One CA that the ceremony makes: a profile with the suite of its key; the parent's label is None for a root."""
+
+    label: str
+    profile: Profile
+    suite: Suite
+    parent: str | None
+
+    @property
+    def common_name(self) -> str:
+        """The name of the CA unless configured, no two alike."""
+        kind = "" if self.suite == self.profile.suites[0] else f" {self.suite.kind}"
+        return f"{self.profile.title[0].upper()}{self.profile.title[1:]} {self.profile.edition}{kind}"
+
+
+def slots(profiles: Mapping[str, Profile]) -> Iterator[Slot]:
+    """Yield every CA, parents first."""
+    for profile in profiles.values():
+        if profile.is_ca:
+            for suite in profile.suites:
+                parent = None
+                if profile.issuer is not None:
+                    above = profiles[profile.issuer]
+                    parent = slug(above, issuer_suite(above, suite))
+                yield Slot(slug(profile, suite), profile, suite, parent)
+
+
+class Ceremony:
+    """Makes what is missing, so that it may be interrupted and begun again; ``progress`` hears each label."""
+
+    def __init__(
+        self,
+        authority: Authority,
+        keyring: Keyring,
+        names: CaNames,
+        now: Clock,
+        progress: Callable[[str], None] = lambda label: None,
+    ) -> None:
+        self._authority = authority
+        self._keyring = keyring
+        self._names = names
+        self._now = now
+        self._progress = progress
+        self._profiles = authority.issuers.profiles
+
+    def perform(self) -> None:
+        """Make every CA that is missing, and every certificate that serves one."""
+        known = self._authority.issuers.standing().newest
+        for slot in slots(self._profiles):
+            if slot.label not in known:
+                self._make_ca(slot)
+        self.renew()
+
+    def renew(self) -> list[Credential]:
+        """Renew the OCSP signers and CPS leaves that are missing or in the last third of their life."""
+        made = [self._make_ocsp_signer(issuer) for issuer in self._cas() if self._due(f"ocsp-{issuer.slug}")]
+        for ca, profile in CPS_PROFILES.items():
+            for suite in self._profiles[ca].suites:
+                label = slug(self._profiles[profile], suite)
+                if self._due(label) and slug(self._profiles[ca], suite) in self._authority.issuers.standing().newest:
+                    made.append(self._make_service(CPS, label, self._profiles[profile], suite, f"CPS {suite.kind}"))
+        return made
+
+    def tls_server(self, hosts: Sequence[str]) -> Credential:
+        """Return the backend's own TLS certificate for the given host names and addresses, renewed where due."""
+        newest = self._authority.issuers.standing().newest.get(TLS)
+        if newest is None or self._due(TLS) or newest.entry.read().alternative_names != tuple(hosts):
+            return self._make_service(TLS, TLS, self._profiles["TLS_SERVER"], P256_SHA256, hosts[0], hosts=hosts)
+        return newest
+
+    def take_in(self, label: str, chain: Sequence[Certificate], key: str | None) -> Credential:
+        """Put a CA from elsewhere in a slot's place: its certificate first, those above it after, the root last.
+
+        The slot's own CA, if there is one, stays behind what it signed. ``key`` is the label of its key in the keyring.
+        """
+        by_label = {slot.label: slot for slot in slots(self._profiles)}
+        if label not in by_label:
+            raise Refused(f"there is no place for a CA called {label}: choose one of {', '.join(by_label)}")
+        slot = by_label[label]
+        _check_import(slot, chain, self._keyring.signer(key).public_key() if key else None, self._now())
+        places = [(label, slot.profile)]
+        while (parent := by_label[slot.label].parent) is not None:
+            slot = by_label[parent]
+            places.append((f"above-{label}", slot.profile))
+        number, credential = None, None
+        for (place, profile), certificate in reversed(list(zip(places, chain, strict=False))):
+            entry = self._authority.ledger.take_in(certificate.der, profile.name, number)
+            own = key if certificate is chain[0] else None
+            credential = self._authority.ledger.add_credential(entry.number, CA, place, own)
+            number = entry.number
+        assert credential is not None, "the chain holds the CA itself at least"
+        self._authority.issuers.reload()
+        return credential
+
+    def _cas(self) -> list[Issuer]:
+        return [issuer for issuer in self._authority.issuers.standing().cas.values() if issuer.key is not None]
+
+    def _make_ca(self, slot: Slot) -> None:
+        self._progress(slot.label)
+        common_name = self._names.common_names.get(slot.label, slot.common_name)
+        order = Order(
+            profile=slot.profile,
+            subject=self._names.subject(slot.profile, common_name),
+            public_key=self._keyring.create(slot.label, slot.suite),
+            door="pki",
+            issuer=self._authority.issuers.standing().current(slot.parent).slug if slot.parent else None,
+            own_key=slot.label,
+        )
+        entry = self._authority.issue(order)
+        self._authority.ledger.add_credential(entry.number, CA, slot.label, slot.label)
+        self._authority.issuers.reload()
+
+    def _make_ocsp_signer(self, issuer: Issuer) -> Credential:
+        profile = self._profiles[OCSP_PROFILES[issuer.profile.edition]]
+        name = f"OCSP {issuer.slug}"
+        return self._make_service(OCSP, f"ocsp-{issuer.slug}", profile, issuer.suite, name, issuer=issuer.slug)
+
+    def _make_service(
+        self,
+        use: str,
+        label: str,
+        profile: Profile,
+        suite: Suite,
+        common_name: str,
+        *,
+        issuer: str | None = None,
+        hosts: Sequence[str] = (),
+    ) -> Credential:
+        self._progress(label)
+        # A label of its own for each key: after a crash the key without a certificate is simply never used.
+        key = f"{label}.{secrets.token_hex(4)}"
+        order = Order(
+            profile=profile,
+            subject=self._names.subject(profile, common_name),
+            public_key=self._keyring.create(key, suite),
+            door="pki",
+            issuer=issuer,
+            alternative_names=tuple(hosts),
+        )
+        entry = self._authority.issue(order)
+        credential = self._authority.ledger.add_credential(entry.number, use, label, key)
+        self._authority.issuers.reload()
+        return credential
+
+    def _due(self, label: str) -> bool:
+        credential = self._authority.issuers.standing().newest.get(label)
+        if credential is None:
+            return True
+        entry = credential.entry
+        return self._now() > entry.not_after - (entry.not_after - entry.not_before) / 3
+
+
+def _check_import(slot: Slot, chain: Sequence[Certificate], key: PublicKey | None, moment: datetime) -> None:
+    """Refuse a CA that could not do the slot's work; what is merely unusual in it is accepted."""
+    if not chain:
+        raise Refused("the file holds no certificate")
+    own = chain[0]
+    if suites.suite_of(own.public_key) != slot.suite:
+        raise Refused(f"{slot.label} needs a key of {slot.suite.name}, this certificate's is another")
+    if not own.is_ca or not (own.key_usage or 0) & CERTIFY:
+        raise Refused("this certificate is not that of a CA: cA or keyCertSign is missing")
+    if key is not None and key != own.public_key:
+        raise Refused("the key is not the key of the certificate")
+    if not chain[-1].self_issued:
+        raise Refused("the chain does not end in a root: give the certificates above the CA as well, the root last")
+    finding = chains.judge(chain, [chain[-1]], moment)
+    if finding.verdict is not chains.Verdict.OK:
+        raise Refused(f"the chain does not hold: {finding.text}")

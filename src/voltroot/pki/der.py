@@ -1,0 +1,186 @@
+"""Writing and reading DER (ITU-T X.690): the few types that certificates, CRLs and OCSP answers are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import NamedTuple
+
+from voltroot.errors import Malformed
+
+BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING, NULL, OID = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
+ENUMERATED, UTF8_STRING, SEQUENCE, SET = 0x0A, 0x0C, 0x30, 0x31
+PRINTABLE_STRING, IA5_STRING, UTC_TIME, GENERALIZED_TIME, VISIBLE_STRING = 0x13, 0x16, 0x17, 0x18, 0x1A
+
+TRUE = b"\x01\x01\xff"
+NULL_VALUE = b"\x05\x00"
+
+
+def tlv(tag: int, *parts: bytes) -> bytes:
+    """Return one element with the given identifier octet around the joined parts."""
+    content = b"".join(parts)
+    size = len(content)
+    if size < 0x80:
+        return bytes((tag, size)) + content
+    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes((tag, 0x80 | len(length))) + length + content
+
+
+def sequence(*parts: bytes) -> bytes:
+    """Return a SEQUENCE of encoded elements."""
+    return tlv(SEQUENCE, *parts)
+
+
+def set_of(*parts: bytes) -> bytes:
+    """Return a SET OF, its elements in DER order (X.690 11.6)."""
+    return tlv(SET, *sorted(parts))
+
+
+def explicit(number: int, *parts: bytes) -> bytes:
+    """Return a constructed context-specific element."""
+    return tlv(0xA0 | number, *parts)
+
+
+def implicit(number: int, content: bytes) -> bytes:
+    """Return a primitive context-specific element."""
+    return tlv(0x80 | number, content)
+
+
+def integer(value: int) -> bytes:
+    """Return an INTEGER in the least number of octets (X.690 8.3.2)."""
+    return tlv(INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+
+
+def enumerated(value: int) -> bytes:
+    """Return an ENUMERATED of a small value."""
+    return bytes((ENUMERATED, 1, value))
+
+
+def octet_string(content: bytes) -> bytes:
+    """Return an OCTET STRING."""
+    return tlv(OCTET_STRING, content)
+
+
+def bit_string(content: bytes, unused: int = 0) -> bytes:
+    """Return a BIT STRING whose last octet has the given number of unused bits."""
+    return tlv(BIT_STRING, bytes((unused,)), content)
+
+
+def named_bits(value: int) -> bytes:
+    """Return a BIT STRING of named bits, bit 0 the highest of a 16-bit value, trailing zeros cut (X.690 11.2.2)."""
+    content = value.to_bytes(2, "big").rstrip(b"\x00")
+    unused = (content[-1] & -content[-1]).bit_length() - 1 if content else 0
+    return bit_string(content, unused)
+
+
+@lru_cache(maxsize=512)
+def oid(dotted: str) -> bytes:
+    """Return an OBJECT IDENTIFIER from its dotted form."""
+    first, second, *rest = (int(arc) for arc in dotted.split("."))
+    return tlv(OID, *(_base128(arc) for arc in (first * 40 + second, *rest)))
+
+
+def time(moment: datetime, *, generalized_only: bool = False) -> bytes:
+    """Return a Time to the second: UTCTime before 2050, GeneralizedTime from then on (RFC 5280 4.1.2.5)."""
+    moment = moment.astimezone(UTC)
+    if moment.year < 2050 and not generalized_only:
+        return tlv(UTC_TIME, moment.strftime("%y%m%d%H%M%SZ").encode())
+    return generalized_time(moment)
+
+
+def generalized_time(moment: datetime) -> bytes:
+    """Return a GeneralizedTime to the second."""
+    return tlv(GENERALIZED_TIME, f"{moment.year:04}{moment.astimezone(UTC):%m%d%H%M%SZ}".encode())
+
+
+class Element(NamedTuple):
+    """One element as read: its identifier octet, its content, and the octets of the whole."""
+
+    tag: int
+    content: bytes
+    whole: bytes
+
+
+def read(data: bytes) -> Element:
+    """Read the one element that the octets hold, or raise Malformed."""
+    element, end = _element(data, 0)
+    if end != len(data):
+        raise Malformed(f"{len(data) - end} octets follow the end of the ASN.1 element")
+    return element
+
+
+def children(content: bytes) -> Iterator[Element]:
+    """Read the elements that follow one another in the content of a constructed element."""
+    offset = 0
+    while offset < len(content):
+        element, offset = _element(content, offset)
+        yield element
+
+
+def read_oid(content: bytes) -> str:
+    """Return the dotted form of an OBJECT IDENTIFIER's content."""
+    if not content or content[-1] & 0x80:
+        raise Malformed("an object identifier breaks off")
+    arcs, value = [], 0
+    for octet in content:
+        value = value << 7 | octet & 0x7F
+        if not octet & 0x80:
+            arcs.append(value)
+            value = 0
+    first = min(arcs[0] // 40, 2)
+    return ".".join(map(str, (first, arcs[0] - 40 * first, *arcs[1:])))
+
+
+def read_integer(content: bytes) -> int:
+    """Return the value of an INTEGER's content."""
+    if not content:
+        raise Malformed("an integer has no octets")
+    return int.from_bytes(content, "big", signed=True)
+
+
+def read_named_bits(content: bytes) -> int:
+    """Return a BIT STRING of named bits as a 16-bit value, bit 0 the highest."""
+    if not content:
+        raise Malformed("a bit string has no octets")
+    return int.from_bytes(content[1:3].ljust(2, b"\x00"), "big")
+
+
+def read_time(element: Element) -> datetime:
+    """Return a UTCTime or GeneralizedTime of the forms that RFC 5280 4.1.2.5 allows."""
+    try:
+        text = element.content.decode("ascii")
+        if element.tag == UTC_TIME:
+            text = ("19" if text >= "50" else "20") + text
+        elif element.tag != GENERALIZED_TIME:
+            raise Malformed(f"a time has the tag {element.tag:#04x}")
+        return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise Malformed("a time is not in the form YYMMDDHHMMSSZ or YYYYMMDDHHMMSSZ") from error
+
+
+def _element(data: bytes, start: int) -> tuple[Element, int]:
+    try:
+        tag, size = data[start], data[start + 1]
+        offset = start + 2
+        if size >= 0x80:
+            count = size & 0x7F
+            if not 1 <= count <= 4 or tag & 0x1F == 0x1F:
+                raise Malformed("an ASN.1 length or tag is of a form that certificates do not use")
+            offset += count
+            if offset > len(data):
+                raise IndexError
+            size = int.from_bytes(data[offset - count : offset], "big")
+    except IndexError as error:
+        raise Malformed("an ASN.1 element breaks off in its head") from error
+    end = offset + size
+    if end > len(data):
+        raise Malformed("an ASN.1 element breaks off before its end")
+    return Element(tag, data[offset:end], data[start:end]), end
+
+
+def _base128(value: int) -> bytes:
+    octets = [value & 0x7F]
+    while value := value >> 7:
+        octets.append(0x80 | value & 0x7F)
+    return bytes(reversed(octets))

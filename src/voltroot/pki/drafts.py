@@ -1,0 +1,242 @@
+"""Profile, subject and key make the certificate that is to be signed."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from voltroot.errors import Refused
+from voltroot.pki import der, oids, suites
+from voltroot.pki.certificates import Certificate
+from voltroot.pki.names import Name
+from voltroot.pki.profiles import Profile
+from voltroot.pki.suites import PublicKey, Suite
+
+
+@dataclass(frozen=True)
+class Order:
+    """What an actor places with the authority: one certificate, please.
+
+    ``name`` is the claim: no second valid certificate of the profile may hold it, unless the order is a renewal; None
+    claims nothing. ``sealed_key`` goes into escrow in the transaction that reserves the certificate. ``door`` and
+    ``by`` tell the audit log which API was asked, and who asked. ``issuer`` is the slug of the CA where the profile
+    does not say it; ``own_key`` the label of the key that signs itself, for a root.
+    """
+
+    profile: Profile
+    subject: Name
+    public_key: PublicKey
+    door: str
+    by: str = ""
+    name: str | None = None
+    renewal: bool = False
+    sealed_key: bytes | None = field(default=None, repr=False)
+    alternative_names: tuple[str, ...] = ()
+    issuer: str | None = None
+    own_key: str | None = None
+
+    @cached_property
+    def spki(self) -> bytes:
+        """The SubjectPublicKeyInfo in DER."""
+        return self.public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+    @cached_property
+    def key_hash(self) -> bytes:
+        """SHA-256 of the SubjectPublicKeyInfo: what "the same key" means."""
+        return hashlib.sha256(self.spki).digest()
+
+
+@dataclass(frozen=True)
+class Issuer:
+    """A CA that this program can sign for: its certificate, its profile, the label of its key, and its public face.
+
+    ``number`` is its row in the ledger; ``slug`` its name in addresses. The signature's algorithm follows the key.
+    """
+
+    number: int
+    slug: str
+    profile: Profile
+    certificate: Certificate
+    key: str | None
+
+    @cached_property
+    def suite(self) -> Suite:
+        """The suite of the CA's own key."""
+        return suites.suite_of(self.certificate.public_key)
+
+    @cached_property
+    def key_identifier(self) -> bytes:
+        """What its certificates name in authorityKeyIdentifier (RFC 5280 4.2.1.1)."""
+        return self.certificate.subject_key_identifier or key_identifier(self.certificate.spki)
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where certificates say that their status is published.
+
+    ``base`` is the public address without a trailing slash; CRLs of a CA come in ``shards`` parts.
+    """
+
+    base: str
+    shards: int = 16
+
+    def ocsp(self) -> str:
+        """The responder: one for all CAs, it knows them by the hashes in the request."""
+        return f"{self.base}/ocsp"
+
+    def crl(self, issuer: str, shard: int) -> str:
+        """The part of a CA's CRL that a certificate belongs to."""
+        return f"{self.base}/crl/{issuer}/{shard}.crl"
+
+    def shard(self, serial: int) -> int:
+        """The number of the part, from the last octet of the serial number."""
+        return serial % self.shards
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The final contents, not yet signed: what is linted and written down before a CA key is touched."""
+
+    order: Order
+    issuer: Issuer | None
+    serial: int
+    not_before: datetime
+    not_after: datetime
+    tbs: bytes
+    signing_suite: Suite
+
+    def signed(self, signature: bytes) -> bytes:
+        """Return the certificate: these octets with a signature around them."""
+        return der.sequence(self.tbs, self.signing_suite.algorithm, der.bit_string(signature))
+
+    def placeholder(self) -> Certificate:
+        """Return the certificate as it will be but for the signature, which has its greatest size, for lints."""
+        return Certificate.read(self.signed(bytes(self.signing_suite.signature_size)))
+
+
+class Drafter:
+    """Makes drafts; keeps the octets that all certificates of one profile and issuer share."""
+
+    def __init__(self, addresses: Addresses, backdate: timedelta) -> None:
+        self._addresses = addresses
+        self._backdate = backdate
+        self._heads: dict[tuple[str, str], bytes] = {}
+
+    def draft(self, order: Order, issuer: Issuer | None, moment: datetime, *, days: int | None = None) -> Draft:
+        """Return the draft of an order; an order without an issuer is for a self-signed root."""
+        profile, serial = order.profile, serial_number()
+        not_before = (moment - self._backdate).replace(microsecond=0)
+        not_after = moment.replace(microsecond=0) + timedelta(days=profile.days if days is None else days)
+        if issuer is not None:
+            if issuer.certificate.not_after <= moment:
+                raise Refused(f"the issuing CA {issuer.slug} has expired: renew it first")
+            not_before = max(not_before, issuer.certificate.not_before)
+            not_after = min(not_after, issuer.certificate.not_after)
+        suite = issuer.suite if issuer else suites.suite_of(order.public_key)
+        subject = order.subject.encode()
+        only = profile.generalized_time_only
+        tbs = der.sequence(
+            b"\xa0\x03\x02\x01\x02",
+            der.integer(serial),
+            suite.algorithm,
+            issuer.certificate.subject_der if issuer else subject,
+            der.sequence(der.time(not_before, generalized_only=only), der.time(not_after, generalized_only=only)),
+            subject,
+            order.spki,
+            der.explicit(3, der.sequence(*self._extensions(order, issuer, serial))),
+        )
+        return Draft(order, issuer, serial, not_before, not_after, tbs, suite)
+
+    def _extensions(self, order: Order, issuer: Issuer | None, serial: int) -> list[bytes]:
+        profile = order.profile
+        critical = profile.critical
+        identify = short_key_identifier if profile.short_key_identifier else key_identifier
+        own = der.octet_string(identify(order.spki))
+        extensions = [_extension(oids.SUBJECT_KEY_IDENTIFIER, own, critical)]
+        if issuer is not None:
+            authority = der.sequence(der.implicit(0, issuer.key_identifier))
+            extensions.insert(0, _extension(oids.AUTHORITY_KEY_IDENTIFIER, authority, critical))
+        extensions.append(self._head(order))
+        if order.alternative_names:
+            names = der.sequence(*map(_general_name, order.alternative_names))
+            extensions.append(_extension(oids.SUBJECT_ALTERNATIVE_NAME, names, critical))
+        if profile.crl and issuer is not None and issuer.profile.signs_crls:
+            place = self._addresses.crl(issuer.slug, self._addresses.shard(serial))
+            extensions.append(_extension(oids.CRL_DISTRIBUTION_POINTS, distribution_points(place), critical))
+        if profile.ocsp:
+            access = der.sequence(der.oid(oids.OCSP), der.implicit(6, self._addresses.ocsp().encode()))
+            extensions.append(_extension(oids.AUTHORITY_INFO_ACCESS, der.sequence(access), critical))
+        if profile.nocheck:
+            extensions.append(_extension(oids.OCSP_NOCHECK, der.NULL_VALUE, critical))
+        return extensions
+
+    def _head(self, order: Order) -> bytes:
+        """The extensions that say what the key may do: the same for each profile and kind of key."""
+        profile = order.profile
+        suite = suites.suite_of(order.public_key)
+        place = (profile.name, suite.name)
+        if place not in self._heads:
+            self._heads[place] = _usage_extensions(profile, suite)
+        return self._heads[place]
+
+
+def serial_number() -> int:
+    """Return a serial number of 20 octets, 158 of its bits random (RFC 5280 4.1.2.2: positive, at most 20 octets)."""
+    return secrets.randbits(158) | 1 << 158
+
+
+def key_identifier(spki: bytes) -> bytes:
+    """Return SHA-1 of the public key's bits (RFC 5280 4.2.1.2, method 1)."""
+    return hashlib.sha1(_key_bits(spki), usedforsecurity=False).digest()
+
+
+def short_key_identifier(spki: bytes) -> bytes:
+    """Return 0100 and the last 60 bits of that SHA-1 (RFC 5280 4.2.1.2, method 2)."""
+    tail = key_identifier(spki)[-8:]
+    return bytes((0x40 | tail[0] & 0x0F,)) + tail[1:]
+
+
+def distribution_points(*places: str) -> bytes:
+    """Return the value of cRLDistributionPoints for one point with the given addresses (RFC 5280 4.2.1.13)."""
+    return der.sequence(der.sequence(distribution_point_name(*places)))
+
+
+def distribution_point_name(*places: str) -> bytes:
+    """Return a DistributionPointName's fullName in its outer tag."""
+    return der.explicit(0, der.explicit(0, *(der.implicit(6, place.encode("ascii")) for place in places)))
+
+
+def _usage_extensions(profile: Profile, suite: Suite) -> bytes:
+    constraints = der.TRUE if profile.is_ca else b""
+    if profile.path_length is not None:
+        constraints += der.integer(profile.path_length)
+    parts = [
+        _extension(oids.KEY_USAGE, der.named_bits(profile.usage_for(suite)), profile.critical),
+        _extension(oids.BASIC_CONSTRAINTS, der.sequence(constraints), profile.critical),
+    ]
+    if profile.purposes:
+        purposes = der.sequence(*map(der.oid, profile.purposes))
+        parts.append(_extension(oids.EXTENDED_KEY_USAGE, purposes, profile.critical))
+    return b"".join(parts)
+
+
+def _extension(oid: str, value: bytes, critical: frozenset[str]) -> bytes:
+    return der.sequence(der.oid(oid), der.TRUE if oid in critical else b"", der.octet_string(value))
+
+
+def _general_name(text: str) -> bytes:
+    try:
+        return der.implicit(7, ipaddress.ip_address(text).packed)
+    except ValueError:
+        return der.implicit(2, text.encode("ascii"))
+
+
+def _key_bits(spki: bytes) -> bytes:
+    _algorithm, bits = der.children(der.read(spki).content)
+    return bits.content[1:]
