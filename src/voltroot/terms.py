@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from string import ascii_lowercase, ascii_uppercase, digits
+from string import ascii_letters, ascii_lowercase, ascii_uppercase, digits
 from typing import ClassVar, Self
 
 from voltroot.errors import Malformed, Refused
 
 _LONGEST = 64  # X.520 ub-common-name: each of these identifiers becomes the CN of a certificate
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _ALPHABET = digits + ascii_uppercase
-_VALUES = {character: value for value, character in enumerate(_ALPHABET)}
+_VALUES = {character: int(character, 36) for character in digits + ascii_letters}
 
 
 def emaid_check_digit(*elements: str) -> str:
@@ -55,7 +56,7 @@ def _weigh(text: str, period: int) -> str:
 
 def _values(text: str) -> list[int]:
     try:
-        return [_VALUES[character] for character in text.upper()]
+        return [_VALUES[character] for character in text]
     except KeyError as error:
         raise Malformed(f"a check digit is made of letters and digits, not of {error}") from error
 
@@ -81,11 +82,13 @@ class Identifier:
         kind = type(self).__name__
         if len(self.text) > _LONGEST:
             raise Refused(f"{kind}: {len(self.text)} characters are more than the {_LONGEST} of a common name")
-        if not self.text.isprintable():
-            raise Malformed(f"{kind}: {self.text!a} holds a character that cannot be printed")
+        if _CONTROL.search(self.text):
+            raise Malformed(f"{kind}: {self.text!a} holds a control character or half a character")
         # Only ASCII letters have a case here: str.upper would make one identifier of two, such as of "ı" and "I".
-        folding = str.maketrans(ascii_lowercase, ascii_uppercase, self._ignored())
-        object.__setattr__(self, "normal", self.text.translate(folding))
+        folded = self.text.translate(str.maketrans(ascii_lowercase, ascii_uppercase))
+        bare = folded.translate(str.maketrans("", "", self.separators))
+        # Free ids keep their separators: "secc-1-11" and "secc-11-1" are two stations.
+        object.__setattr__(self, "normal", bare if self.pattern.fullmatch(bare) else folded)
         if not self.normal.strip():
             raise Malformed(f"{kind}: {self.text!a} is empty")
 
@@ -108,9 +111,6 @@ class Identifier:
         if given.upper() in expected:
             return None
         return f"{self.text} ends in {given}, but its check digit is {' or '.join(expected)} ({self.clause})"
-
-    def _ignored(self) -> str:
-        return self.separators
 
 
 class EMAID(Identifier):
@@ -162,10 +162,6 @@ class EVSEID(Identifier):
     clause = "ISO 15118-2 Annex H"
     pattern = _pattern(r"[A-Z]{2}\*?[A-Z0-9]{3}\*?E[A-Z0-9][A-Z0-9*]{0,29}|ZZ00000")
     separators = "*"
-
-    def _ignored(self) -> str:
-        # DIN SPEC 91286 writes +49*123*456 with elements that vary in length: without stars two would become one.
-        return "" if self.text.startswith("+") else self.separators
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -122,8 +122,12 @@ def read_oid(content: bytes) -> str:
     """Return the dotted form of an OBJECT IDENTIFIER's content."""
     if not content or content[-1] & 0x80:
         raise Malformed("an object identifier breaks off")
+    if len(content) > 64:
+        raise Malformed("an object identifier is longer than any that is in use")
     arcs, value = [], 0
     for octet in content:
+        if octet == 0x80 and not value:
+            raise Malformed("an object identifier is padded")
         value = value << 7 | octet & 0x7F
         if not octet & 0x80:
             arcs.append(value)

@@ -1,0 +1,1 @@
+"""The market roles of Plug & Charge and what each may do."""
