@@ -61,7 +61,7 @@ class World:
         return world
 
     @cached_property
-    def engine(self):  # noqa: ANN201
+    def engine(self):
         return open_engine(sqlite_url(self.folder / "ledger.db"))
 
     @cached_property

@@ -91,7 +91,8 @@ def time(moment: datetime, *, generalized_only: bool = False) -> bytes:
 
 def generalized_time(moment: datetime) -> bytes:
     """Return a GeneralizedTime to the second."""
-    return tlv(GENERALIZED_TIME, f"{moment.year:04}{moment.astimezone(UTC):%m%d%H%M%SZ}".encode())
+    moment = moment.astimezone(UTC)
+    return tlv(GENERALIZED_TIME, f"{moment.year:04}{moment:%m%d%H%M%SZ}".encode())
 
 
 class Element(NamedTuple):

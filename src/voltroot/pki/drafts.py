@@ -193,7 +193,7 @@ def serial_number() -> int:
 
 def key_identifier(spki: bytes) -> bytes:
     """Return SHA-1 of the public key's bits (RFC 5280 4.2.1.2, method 1)."""
-    return hashlib.sha1(_key_bits(spki), usedforsecurity=False).digest()
+    return hashlib.sha1(key_bits(spki), usedforsecurity=False).digest()
 
 
 def short_key_identifier(spki: bytes) -> bytes:
@@ -237,6 +237,7 @@ def _general_name(text: str) -> bytes:
         return der.implicit(2, text.encode("ascii"))
 
 
-def _key_bits(spki: bytes) -> bytes:
+def key_bits(spki: bytes) -> bytes:
+    """Return the bits of the public key alone: what key identifiers and OCSP's key hashes are made from."""
     _algorithm, bits = der.children(der.read(spki).content)
     return bits.content[1:]

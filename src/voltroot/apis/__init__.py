@@ -1,0 +1,1 @@
+"""One package for each outside contract: bytes become one actor call, and its result bytes again."""

@@ -1,0 +1,1 @@
+"""What relying parties fetch: CA certificates, CRLs, OCSP answers; and what operators watch."""

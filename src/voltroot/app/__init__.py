@@ -1,0 +1,1 @@
+"""Plugging it together, one module for each machine."""

@@ -1,0 +1,37 @@
+"""The command line: ``voltroot COMMAND``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from voltroot import __version__
+from voltroot.cli.inspect import inspect_command
+from voltroot.cli.pki import pki
+from voltroot.cli.serve import serve
+from voltroot.errors import Failure
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="voltroot")
+def cli() -> None:
+    """The certificates of electric-car charging: a PKI, its APIs and its tools in one program.
+
+    \b
+    Begin with:  voltroot serve
+    """
+
+
+cli.add_command(serve)
+cli.add_command(pki)
+cli.add_command(inspect_command)
+
+
+def main() -> None:
+    """Run a command; a Failure becomes one line on standard error and exit code 1."""
+    try:
+        cli()
+    except Failure as failure:
+        click.echo(f"voltroot: {failure}", err=True)
+        sys.exit(1)

@@ -1,0 +1,140 @@
+"""``voltroot inspect``: what a file is, what it says, and what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import BinaryIO, NamedTuple, cast
+
+import click
+
+from voltroot.cli.inspection import printing
+from voltroot.cli.inspection.describe import certificates_in, describe
+from voltroot.cli.inspection.documents import DEFAULT_PASSWORDS, Password
+from voltroot.cli.inspection.readers import Contents, read
+from voltroot.cli.inspection.reports import Json, Report, Sight
+from voltroot.errors import Failure, Malformed
+from voltroot.pki.profiles import profiles
+
+READ, FAULTY, UNREADABLE = 0, 1, 2
+LARGEST = 1 << 26  # octets: a CRL of a million lines fits
+
+
+class Unread(NamedTuple):
+    """A file that cannot be read, and why."""
+
+    file: str
+    why: str
+
+    def document(self) -> dict[str, Json]:
+        """Return it as a member of the JSON document."""
+        return {"file": self.file, "encoding": None, "error": self.why, "items": []}
+
+
+class Moment(click.ParamType):
+    """A date or time in ISO 8601; without an offset it is in UTC."""
+
+    name = "time"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return the moment."""
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no date or time such as 2027-01-31 or 2027-01-31T12:00:00Z", param, ctx)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+@click.command(
+    "inspect",
+    epilog="""\b
+Examples:
+  voltroot inspect secc001.pem
+  voltroot inspect leaf.pem sub2.pem sub1.pem root.pem
+  curl -s http://127.0.0.1:15118/crl/cpo-sub2-2.crl | voltroot inspect -""",
+)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "--profile", "chosen", metavar="NAME", help="Profile to lint against, such as SECC_20, instead of a guess."
+)
+@click.option("--edition-2022", is_flag=True, help="Hold ISO 15118-20 certificates against its first edition of 2022.")
+@click.option("--at", type=Moment(), metavar="TIME", help="Moment to judge validity at, in ISO 8601.  [default: now]")
+@click.option("--password", help="Password of a PFX or private key.  [default: none, then 123123]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def inspect_command(
+    context: click.Context,
+    files: tuple[str, ...],
+    chosen: str | None,
+    edition_2022: bool,
+    at: datetime | None,
+    password: str | None,
+    as_json: bool,
+) -> None:
+    """Tell what each FILE is, what it says, and what is wrong with it; - is standard input.
+
+    FILE is a certificate, chain, request, key, PFX, PKCS#7 message, CRL, OCSP answer or OCSP request, in PEM, DER or
+    base64. Certificates are held against the profile that they mean to have; those of one FILE may sign those of
+    another. Exit code: 0 no error was found, 1 one was, 2 a FILE cannot be read.
+    """
+    table = profiles(iso15118_20_2022=edition_2022)
+    if chosen is not None and chosen.upper() not in table:
+        raise click.BadParameter(f"{chosen!r} is none of {', '.join(table)}", param_hint="--profile")
+    opened = [(file, _read(file, _passwords(password))) for file in files]
+    pool = tuple(own for _, contents in opened if isinstance(contents, Contents) for own in certificates_in(contents))
+    sight = Sight(at or datetime.now(UTC), table, table[chosen.upper()] if chosen else None, pool)
+    results = [
+        describe(_shown(file), contents, sight) if isinstance(contents, Contents) else contents
+        for file, contents in opened
+    ]
+    _print_json(results, sight) if as_json else _print(results)
+    context.exit(max(map(_exit_code, results)))
+
+
+def _passwords(given: str | None) -> Sequence[Password]:
+    return DEFAULT_PASSWORDS if given is None else (DEFAULT_PASSWORDS[0], Password("given", given.encode()))
+
+
+def _read(file: str, passwords: Sequence[Password]) -> Contents | Unread:
+    try:
+        with click.open_file(file, "rb") as stream:
+            data = cast(BinaryIO, stream).read(LARGEST + 1)
+        if len(data) > LARGEST:
+            raise Malformed(f"it has more than {LARGEST >> 20} MiB")
+        return read(data, passwords)
+    except OSError as error:
+        return Unread(_shown(file), error.strerror or "it cannot be opened")
+    except Failure as failure:
+        return Unread(_shown(file), str(failure))
+
+
+def _shown(file: str) -> str:
+    return "standard input" if file == "-" else file
+
+
+def _exit_code(result: Report | Unread) -> int:
+    if isinstance(result, Unread):
+        return UNREADABLE
+    return FAULTY if result.has_errors else READ
+
+
+def _print(results: Sequence[Report | Unread]) -> None:
+    for result in results:
+        if isinstance(result, Unread):
+            _echo(f"voltroot inspect: {printing.printable(f'{result.file}: {result.why}')}", err=True)
+        else:
+            for line in printing.lines(result):
+                _echo(line)
+
+
+def _print_json(results: Sequence[Report | Unread], sight: Sight) -> None:
+    document = {"at": sight.at.isoformat(), "files": [result.document() for result in results]}
+    click.echo(json.dumps(document, indent=2))
+
+
+def _echo(line: str, *, err: bool = False) -> None:
+    # A terminal that cannot show a character gets its escape.
+    encoding = (sys.stderr if err else sys.stdout).encoding or "utf-8"
+    click.echo(line.encode(encoding, "backslashreplace").decode(encoding), err=err)

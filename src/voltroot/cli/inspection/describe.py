@@ -1,0 +1,67 @@
+"""From the contents of files to reports on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from voltroot.cli.inspection import possession, revocations
+from voltroot.cli.inspection.certificates import certificate_section
+from voltroot.cli.inspection.chains import chain_section
+from voltroot.cli.inspection.documents import CertificateBag, CertificationRequest, Pfx, PublicHalf
+from voltroot.cli.inspection.readers import Contents, Item
+from voltroot.cli.inspection.reports import Fact, Report, Section, Sight
+from voltroot.cli.inspection.statuses import Crl, OcspAnswer
+from voltroot.pki import ocsp
+from voltroot.pki.certificates import Certificate
+
+
+def describe(file: str, contents: Contents, sight: Sight) -> Report:
+    """Return what is told of a file: first of it as a whole, then of each thing in it."""
+    found = certificates_in(contents)
+    sections = [*_containers(contents.items)]
+    if len(found) > 1:
+        sections.append(chain_section(found, sight))
+    sections += [certificate_section(certificate, sight) for certificate in found]
+    sections += [section for item in contents.items if (section := _section(item, found, sight))]
+    return Report(file, contents.encoding, tuple(sections))
+
+
+def certificates_in(contents: Contents) -> tuple[Certificate, ...]:
+    """Return all certificates of a file in its order, those in containers too."""
+    return tuple(certificate for item in contents.items for certificate in _certificates(item))
+
+
+def _certificates(item: Item) -> Sequence[Certificate]:
+    match item:
+        case Certificate():
+            return (item,)
+        case Pfx() | CertificateBag():
+            return item.certificates
+        case _:
+            return ()
+
+
+def _containers(items: Sequence[Item]) -> Iterator[Section]:
+    for item in items:
+        match item:
+            case Pfx():
+                yield possession.pfx_section(item)
+            case CertificateBag(certificates):
+                count = Fact("certificates", len(certificates), "holds", f"{len(certificates)} certificates")
+                yield Section("pkcs7", "Certificates in a PKCS#7 message", [count])
+
+
+def _section(item: Item, beside: Sequence[Certificate], sight: Sight) -> Section | None:
+    match item:
+        case CertificationRequest():
+            return possession.request_section(item)
+        case PublicHalf():
+            return possession.key_section(item, beside, sight)
+        case Crl():
+            return revocations.crl_section(item, sight)
+        case OcspAnswer():
+            return revocations.answer_section(item, sight)
+        case ocsp.Request():
+            return revocations.request_section(item, sight)
+        case Certificate() | Pfx() | CertificateBag():
+            return None

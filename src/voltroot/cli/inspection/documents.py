@@ -1,0 +1,161 @@
+"""Requests, keys and their containers as values: PKCS#10, PKCS#8, SubjectPublicKeyInfo, PKCS#12, PKCS#7."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key, pkcs12
+
+from voltroot.cli.inspection.shapes import inside, parts, read_octets, reads, take, want
+from voltroot.errors import Malformed, Refused
+from voltroot.pki import der, suites
+from voltroot.pki.certificates import SIGNATURE_HASHES, Certificate, read_public_key
+from voltroot.pki.der import Element
+from voltroot.pki.names import Name
+
+
+@dataclass(frozen=True, slots=True)
+class CertificationRequest:
+    """A PKCS#10 request (RFC 2986): ``attributes`` are their OIDs with the values as they stand."""
+
+    der: bytes
+    tbs: bytes
+    subject: Name
+    spki: bytes
+    attributes: tuple[tuple[str, tuple[Element, ...]], ...]
+    signature_oid: str
+    signature: bytes
+
+    def is_proved(self) -> bool:
+        """Whether the request is signed with the key that it is for (RFC 2986 4.2)."""
+        if self.signature_oid not in SIGNATURE_HASHES:
+            return False
+        hash_ = SIGNATURE_HASHES[self.signature_oid]
+        return suites.verify(read_public_key(self.spki), self.signature, self.tbs, hash_)
+
+
+@dataclass(frozen=True, slots=True)
+class PublicHalf:
+    """A public key (RFC 5280 4.1.2.7), or what may be told of a private one."""
+
+    spki: bytes
+    private: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pfx:
+    """What a PKCS#12 file holds; ``password`` tells which one opened it, never what it is."""
+
+    key: PublicHalf | None
+    certificates: tuple[Certificate, ...]
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateBag:
+    """A PKCS#7 message that only carries certificates (RFC 5652 5, as EST uses it)."""
+
+    certificates: tuple[Certificate, ...]
+
+
+class Password:
+    """The passwords to try; ``repr`` keeps them to itself."""
+
+    __slots__ = ("name", "value")
+
+    def __init__(self, name: str, value: bytes | None) -> None:
+        self.name = name
+        self.value = value
+
+
+# The empty password has two spellings in PKCS#12 (RFC 7292 B.1); 123123 is the Secondary Actor API's own.
+DEFAULT_PASSWORDS = (Password("none", None), Password("empty", b""), Password("default", b"123123"))
+
+
+@reads("a certification request")
+def read_request(octets: bytes) -> CertificationRequest:
+    """Read a PKCS#10 request in DER, or raise Malformed."""
+    tbs, algorithm, signature = parts(der.read(octets))
+    info = parts(tbs)
+    want(info, der.INTEGER)
+    subject, spki = want(info, der.SEQUENCE), want(info, der.SEQUENCE)
+    attributes = take(info, 0xA0)
+    return CertificationRequest(
+        der=octets,
+        tbs=tbs.whole,
+        subject=Name.decode(subject.whole),
+        spki=spki.whole,
+        attributes=tuple(_read_attribute(part) for part in (parts(attributes) if attributes else ())),
+        signature_oid=der.read_oid(parts(algorithm)[0].content),
+        signature=read_octets(signature),
+    )
+
+
+@reads("a public key")
+def read_public(octets: bytes) -> PublicHalf:
+    """Read a SubjectPublicKeyInfo; its key need not be of a kind that is used here."""
+    algorithm, key = parts(der.read(octets))
+    der.read_oid(parts(algorithm)[0].content)
+    read_octets(key)
+    return PublicHalf(octets, private=False)
+
+
+@reads("a private key")
+def read_private(octets: bytes, passwords: Iterable[Password]) -> PublicHalf:
+    """Read a private key (PKCS#8, SEC 1 or PKCS#1) and forget all but its public half."""
+    for password in passwords:
+        try:
+            key = load_der_private_key(octets, password.value)
+        except TypeError:  # a password is missing, or given for a key that is not encrypted
+            continue
+        except UnsupportedAlgorithm as error:
+            raise Malformed("it is of a kind or encrypted in a way that is not known here") from error
+        except ValueError:
+            if password.value is None:
+                raise
+            continue  # the wrong password
+        public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return PublicHalf(public, private=True)
+    raise Refused("this private key is encrypted: give its password with --password")
+
+
+@reads("a PFX")
+def read_pfx(octets: bytes, passwords: Iterable[Password]) -> Pfx:
+    """Open a PKCS#12 file with the first password that fits, and forget all but the key's public half."""
+    version, content, *_mac = parts(der.read(octets))
+    if der.read_integer(version.content) != 3 or content.tag != der.SEQUENCE:
+        raise Malformed("it is no PKCS#12 of version 3")
+    for password in passwords:
+        try:
+            bundle = pkcs12.load_pkcs12(octets, password.value)
+        except UnsupportedAlgorithm as error:
+            raise Malformed("it is encrypted in a way that is not known here") from error
+        except ValueError:
+            continue
+        key = bundle.key.public_key() if bundle.key else None
+        spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) if key else None
+        found = [bundle.cert, *bundle.additional_certs]
+        return Pfx(
+            PublicHalf(spki, private=True) if spki else None,
+            tuple(Certificate.read(each.certificate.public_bytes(Encoding.DER)) for each in found if each),
+            password.name,
+        )
+    raise Refused("this PFX does not open: give its password with --password; if that is right, the file is damaged")
+
+
+@reads("a PKCS#7 message that carries certificates")
+def read_bag(octets: bytes) -> CertificateBag:
+    """Read the certificates of a SignedData (RFC 5652 5.1)."""
+    _oid, content = parts(der.read(octets))
+    fields = parts(inside(content))
+    for tag in (der.INTEGER, der.SET, der.SEQUENCE):
+        want(fields, tag)
+    certificates = want(fields, 0xA0)
+    return CertificateBag(tuple(Certificate.read(part.whole) for part in parts(certificates)))
+
+
+def _read_attribute(attribute: Element) -> tuple[str, tuple[Element, ...]]:
+    oid, values = parts(attribute)
+    return der.read_oid(oid.content), tuple(parts(values))

@@ -1,0 +1,47 @@
+"""Options that several commands share, and the backend they lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from voltroot.app.backend import Backend
+from voltroot.app.config import Config, read_config
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def backend_options(command: F) -> F:
+    """Add ``--config`` and ``--data``."""
+    for option in (
+        click.option("--data", metavar="DIR", help="Folder of ledger and keys.  [default: voltroot-data]"),
+        click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="Configuration in TOML."),
+    ):
+        command = option(command)
+    return command
+
+
+def load_config(config: Path | None, data: str | None, **serve: Any) -> Config:
+    """Read the file and let the command line's options have the last word."""
+    loaded = read_config(config)
+    changes = {name: value for name, value in serve.items() if value is not None}
+    loaded = msgspec.structs.replace(loaded, serve=msgspec.structs.replace(loaded.serve, **changes))
+    return msgspec.structs.replace(loaded, data=data) if data else loaded
+
+
+def existing_backend(config: Path | None, data: str | None) -> Backend:
+    """Return the backend of a folder that has a PKI, or say how to make one."""
+    backend = Backend(load_config(config, data))
+    if not (backend.config.folder / "ledger.db").exists():
+        raise click.ClickException(f"there is no PKI in {backend.config.folder}: make one with 'voltroot pki init'")
+    backend.migrate()
+    return backend
+
+
+def show_progress(label: str) -> None:
+    """Tell on a terminal which CA or service is being made."""
+    click.echo(f"\r\033[K  making {label}", err=True, nl=False)

@@ -1,0 +1,102 @@
+"""HTTP and HTTPS servers for ASGI applications, stopped together and cleanly."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import ssl
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Where the server's certificate chain and key are; both are read again by ``Servers.reload_tls``."""
+
+    chain: Path
+    key: Path
+    password: str | None = None
+
+
+class Servers:
+    """Serves one application on any number of sockets, some of them with TLS."""
+
+    def __init__(self, application: ASGIApp) -> None:
+        self._application = RawPath(application)
+        self._servers: list[_Server] = []
+        self._tls: list[tuple[ssl.SSLContext, Tls]] = []
+
+    def listen(self, host: str, port: int, tls: Tls | None = None) -> int:
+        """Open a socket and return its port; connections wait until ``run``."""
+        listener = socket.create_server((host, port), backlog=2048, family=_family(host))
+        config = uvicorn.Config(
+            self._application,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            ssl_certfile=tls.chain if tls else None,
+            ssl_keyfile=tls.key if tls else None,
+            ssl_keyfile_password=tls.password if tls else None,
+            timeout_graceful_shutdown=10,
+        )
+        config.load()
+        if tls is not None and config.ssl is not None:
+            config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
+            self._tls.append((config.ssl, tls))
+        self._servers.append(_Server(config, [listener]))
+        port_: int = listener.getsockname()[1]
+        return port_
+
+    def reload_tls(self) -> None:
+        """Read certificates and keys again; connections from now on see the new ones."""
+        for context, tls in self._tls:
+            context.load_cert_chain(tls.chain, tls.key, tls.password)
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, then let open requests finish."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # Only the main thread hears signals; a test that runs elsewhere calls ``stop``.
+            with contextlib.suppress(ValueError, RuntimeError):
+                loop.add_signal_handler(number, self.stop)
+        await asyncio.gather(*(server.serve(server.listeners) for server in self._servers))
+
+    def stop(self) -> None:
+        """Take no more connections and let open requests finish."""
+        for server in self._servers:
+            server.should_exit = True
+
+
+class RawPath:
+    """Hands applications the path still percent-encoded, so that an id with a slash in it stays one segment."""
+
+    def __init__(self, application: ASGIApp) -> None:
+        self._application = application
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on."""
+        if scope["type"] == "http":
+            scope = {**scope, "path": scope["raw_path"].decode("latin-1")}
+        await self._application(scope, receive, send)
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, listeners: Sequence[socket.socket]) -> None:
+        super().__init__(config)
+        self.listeners = list(listeners)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to ``Servers``, which stops all servers at once."""
+        yield
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
