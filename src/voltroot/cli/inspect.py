@@ -33,7 +33,7 @@ class Unread(NamedTuple):
         return {"file": self.file, "encoding": None, "error": self.why, "items": []}
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType[datetime]):
     """A date or time in ISO 8601; without an offset it is in UTC."""
 
     name = "time"
@@ -56,9 +56,7 @@ Examples:
   curl -s http://127.0.0.1:15118/crl/cpo-sub2-2.crl | voltroot inspect -""",
 )
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option(
-    "--profile", "chosen", metavar="NAME", help="Profile to lint against, such as SECC_20, instead of a guess."
-)
+@click.option("--profile", "chosen", metavar="NAME", help="Profile to lint against, such as SECC_20.")
 @click.option("--edition-2022", is_flag=True, help="Hold ISO 15118-20 certificates against its first edition of 2022.")
 @click.option("--at", type=Moment(), metavar="TIME", help="Moment to judge validity at, in ISO 8601.  [default: now]")
 @click.option("--password", help="Password of a PFX or private key.  [default: none, then 123123]")

@@ -1,4 +1,4 @@
-"""OCSP answers kept by the octets of their requests, until something is revoked."""
+"""OCSP answers kept by the octets of their requests."""
 
 from __future__ import annotations
 
@@ -9,49 +9,53 @@ from datetime import datetime
 
 from voltroot.apis.publish.published import Published
 
-# Longer requests are rare and may be made up to fill the memory.
+# Longer requests are rare, and may be made up to fill the memory.
 LONGEST_REQUEST = 2048
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One OCSP answer; ``says`` is what it says, for counting. From ``renew_at`` on it is to be signed again."""
+    """One OCSP answer; ``says`` is what it says of each certificate, or why it says nothing."""
 
     published: Published
     says: tuple[str, ...]
-    renew_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer(Answer):
+    """An answer for all who ask the same: true at ``revision``, signed by ``delegate`` (the serial number of its
+    certificate), to be signed again from ``renew_at`` on."""
+
+    revision: int
+    delegate: int
+    renew_at: datetime
 
 
 class Answers:
-    """At most ``most`` answers, the least used go first; all belong to one revision. Safe among threads."""
+    """At most ``most`` answers; the least used go first. Safe among threads."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._lock = threading.Lock()
-        self._revision = -1
-        self._kept: OrderedDict[bytes, Answer] = OrderedDict()
+        self._kept: OrderedDict[bytes, KeptAnswer] = OrderedDict()
 
-    def find(self, request: bytes, revision: int, moment: datetime) -> Answer | None:
-        """Return the answer to a request if it still holds."""
+    def find(self, request: bytes, moment: datetime) -> KeptAnswer | None:
+        """Return the answer to a request unless it is due; whether it is still true, its revision tells."""
         with self._lock:
-            if revision != self._revision:
-                return None
             answer = self._kept.get(request)
-            if answer is None or answer.renew_at is None or moment >= answer.renew_at:
+            if answer is None or moment >= answer.renew_at:
                 return None
             self._kept.move_to_end(request)
             return answer
 
-    def keep(self, request: bytes, revision: int, answer: Answer) -> None:
-        """Keep an answer that was made at a revision; an older one than what is kept is let go."""
-        if answer.renew_at is None or len(request) > LONGEST_REQUEST:
+    def keep(self, request: bytes, answer: KeptAnswer) -> None:
+        """Keep an answer instead of one that is older."""
+        if len(request) > LONGEST_REQUEST:
             return
         with self._lock:
-            if revision < self._revision:
+            last = self._kept.get(request)
+            if last is not None and last.revision > answer.revision:
                 return
-            if revision > self._revision:
-                self._kept.clear()
-                self._revision = revision
             self._kept[request] = answer
             self._kept.move_to_end(request)
             if len(self._kept) > self._most:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
 
-from voltroot.apis.publish.answers import Answer, Answers
+from voltroot.apis.publish.answers import Answer, Answers, KeptAnswer
 from voltroot.apis.publish.directory import Delegate, Directories, Family
 from voltroot.apis.publish.metrics import Metrics
 from voltroot.apis.publish.published import cacheable, uncacheable
@@ -48,15 +49,14 @@ class Responder:
     def ready(self, octets: bytes) -> Answer | None:
         """Return the answer if one is there that surely still holds; never blocks."""
         revision = self._revision.known()
-        if revision is None:
+        answer = self._answers.find(octets, self._now())
+        if answer is None or answer.revision != revision:
             return None
-        answer = self._answers.find(octets, revision, self._now())
-        if answer is not None:
-            self._metrics.answered(answer.says)
+        self._metrics.answered(answer.says)
         return answer
 
     def answer(self, octets: bytes) -> Answer:
-        """Return the answer to any octets whatsoever; asks the ledger and signs where it has to."""
+        """Return the answer to any octets whatsoever; asks the ledger, and signs where it has to."""
         try:
             answer = self._answer(octets)
         except Malformed:
@@ -68,58 +68,70 @@ class Responder:
         return answer
 
     def _answer(self, octets: bytes) -> Answer:
-        # Before the statuses are read: if something is revoked in between, the answer is merely thrown away early.
-        revision = self._revision.read()
-        kept = self._answers.find(octets, revision, self._now())
-        if kept is not None:
-            return kept
         request = ocsp.read(octets)
         family = self._directories.current().find(request.ids)
         if family is None:
             return _no_answer(ResponseStatus.UNAUTHORIZED)
-        answer = self._signed(family, request)
-        self._answers.keep(octets, revision, answer)
+        # Before the record is read: what is revoked in between is merely looked up once more.
+        revision, moment = self._revision.read(), self._now()
+        kept = self._answers.find(octets, moment)
+        if kept is not None and kept.revision == revision:
+            return kept
+        record = self._record(family, request, moment)
+        delegate = _delegate(family, record, moment)
+        says = tuple(ocsp.status(record.get(asked.serial)) for asked in request.ids)
+        if kept is not None and kept.says == says and kept.delegate == delegate.certificate.serial:
+            # Something else was revoked: what was signed is still true.
+            answer: Answer = replace(kept, revision=revision)
+        else:
+            answer = self._signed(delegate, request, record, says, moment, revision)
+        if isinstance(answer, KeptAnswer):
+            self._answers.keep(octets, answer)
         return answer
 
-    def _signed(self, family: Family, request: ocsp.Request) -> Answer:
-        moment = self._now()
-        delegates = [delegate for delegate in family.delegates if delegate.is_valid(moment)]
-        serials = [asked.serial for asked in request.ids if asked.serial in SERIALS]
-        # The signers' own state is read along: what was revoked must not sign.
-        record = self._record(family, [*serials, *(delegate.certificate.serial for delegate in delegates)])
-        delegate = _unrevoked(family, delegates, record)
-        entries = [record.get(asked.serial) for asked in request.ids]
-        says = tuple(map(ocsp.status, entries))
-        this_update = moment.replace(microsecond=0)
-        next_update = min(this_update + self._life(says), delegate.certificate.not_after)
-        signer = self._keyring.signer(delegate.key)
-        times = {"this_update": this_update, "next_update": next_update}
-        signed = ocsp.make(delegate.certificate, signer, request, entries, **times)
-        self._metrics.ocsp_signed.inc()
-        if request.nonce is not None or CertStatus.UNKNOWN in says:
-            return Answer(uncacheable(signed), says)
-        published = cacheable(signed, this_update, next_update, self._settings.ocsp_age)
-        return Answer(published, says, this_update + (next_update - this_update) / 2)
-
-    def _record(self, family: Family, serials: Sequence[int]) -> dict[int, Entry]:
+    def _record(self, family: Family, request: ocsp.Request, moment: datetime) -> dict[int, Entry]:
+        """What the ledger has on all that is asked for, and on the signers: what was revoked must not sign."""
+        asked = [each.serial for each in request.ids if each.serial in SERIALS]
+        signers = [delegate.certificate.serial for delegate in family.delegates if delegate.is_valid(moment)]
         return {
             entry.serial: entry
             for issuer in family.issuers
-            for entry in self._ledger.statuses(issuer.number, serials)
+            for entry in self._ledger.statuses(issuer.number, asked + signers)
             if entry is not None
         }
 
-    def _life(self, says: Sequence[CertStatus]) -> timedelta:
+    def _signed(
+        self,
+        delegate: Delegate,
+        request: ocsp.Request,
+        record: Mapping[int, Entry],
+        says: tuple[CertStatus, ...],
+        moment: datetime,
+        revision: int,
+    ) -> Answer:
+        settings, certificate = self._settings, delegate.certificate
         # What is unknown now may be issued in a moment: a client that keeps the answer must not keep it long.
-        return self._settings.unknown_life if CertStatus.UNKNOWN in says else self._settings.ocsp_life
+        unknown = CertStatus.UNKNOWN in says
+        this_update = moment.replace(microsecond=0)
+        next_update = this_update + (settings.unknown_life if unknown else settings.ocsp_life)
+        next_update = min(next_update, certificate.not_after)
+        signer = self._keyring.signer(delegate.key)
+        entries = [record.get(asked.serial) for asked in request.ids]
+        signed = ocsp.make(certificate, signer, request, entries, this_update=this_update, next_update=next_update)
+        self._metrics.ocsp_signed.inc()
+        if unknown or request.nonce is not None:
+            return Answer(uncacheable(signed), says)
+        published = cacheable(signed, this_update, next_update, settings.ocsp_age)
+        renew_at = this_update + (next_update - this_update) / 2
+        return KeptAnswer(published, says, revision, certificate.serial, renew_at)
 
 
-def _unrevoked(family: Family, delegates: Sequence[Delegate], record: dict[int, Entry]) -> Delegate:
-    for delegate in delegates:
+def _delegate(family: Family, record: Mapping[int, Entry], moment: datetime) -> Delegate:
+    for delegate in family.delegates:
         entry = record.get(delegate.certificate.serial)
-        if entry is not None and entry.state is State.VALID:
+        if delegate.is_valid(moment) and entry is not None and entry.state is State.VALID:
             return delegate
-    raise Unavailable(f"no valid OCSP signer for {family.slug}: make one with 'voltroot pki init'")
+    raise Unavailable(f"the CA {family.slug} has no valid OCSP signer: make one with 'voltroot pki init'")
 
 
 def _no_answer(status: ResponseStatus) -> Answer:

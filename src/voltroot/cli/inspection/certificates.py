@@ -93,10 +93,6 @@ def _issuer_text(certificate: Certificate) -> str:
     return "the same: self-issued" if certificate.self_issued else certificate.issuer.print()
 
 
-def _signer(issuer: Certificate | None) -> str | None:
-    return issuer.subject.print() if issuer else None
-
-
 def _signer_text(certificate: Certificate, issuer: Certificate | None) -> str:
     if issuer is None:
         return ""

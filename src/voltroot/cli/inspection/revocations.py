@@ -20,7 +20,7 @@ from voltroot.cli.inspection.reports import (
     serial_text,
     warning,
 )  # fmt: skip
-from voltroot.cli.inspection.signers import signs
+from voltroot.cli.inspection.signers import name_of, signs
 from voltroot.cli.inspection.statuses import Crl, OcspAnswer, OcspBody, Revoked, Signed, Single
 from voltroot.errors import Failure
 from voltroot.pki import ocsp, oids
@@ -39,7 +39,7 @@ def crl_section(crl: Crl, sight: Sight) -> Section:
     signer = _signer_of(crl.signed, crl.issuer, sight.pool)
     rows = (
         Row("issuer", "issuer", crl.issuer.print),
-        Row("signedBy", "signed by", lambda: signer and str(signer.subject), lambda: _given(signer)),
+        Row("signedBy", "signed by", lambda: name_of(signer), lambda: _given(signer)),
         Row("number", "number", lambda: crl.number),
         Row("thisUpdate", "this update", lambda: iso(crl.this_update), lambda: moment(crl.this_update)),
         Row("nextUpdate", "next update", lambda: iso(crl.next_update), lambda: _until(crl.next_update, sight.at)),
@@ -70,7 +70,7 @@ def answer_section(answer: OcspAnswer, sight: Sight) -> Section:
     delegate = _delegate(body, sight)
     rows = (
         Row("responder", "responder", lambda: _responder(body.responder)),
-        Row("signedBy", "signed by", lambda: delegate and str(delegate.subject), lambda: _delegate_text(delegate, sight)),
+        Row("signedBy", "signed by", lambda: name_of(delegate), lambda: _delegate_text(delegate, sight)),
         Row("producedAt", "produced", lambda: iso(body.produced_at), lambda: moment(body.produced_at)),
         Row("nonce", "nonce", lambda: body.nonce, lambda: "yes" if body.nonce else "no"),
     )  # fmt: skip
@@ -171,7 +171,7 @@ def _single_lines(single: Single, sight: Sight) -> Iterator[tuple[str, str]]:
 
 def _asked(asked: CertID, sight: Sight) -> str:
     text = serial_text(asked.serial)
-    issuer = next((each for each in sight.pool if asked.issuer in issuer_hashes(each)), None)
+    issuer = next((each for each in sight.pool if asked.issuer in set(issuer_hashes(each))), None)
     own = next((each for each in sight.pool if issuer and each.serial == asked.serial and signs(issuer, each)), None)
     if own is not None:
         return f"{text}: {own.subject}"

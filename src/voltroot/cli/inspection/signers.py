@@ -27,3 +27,8 @@ def names(issuer: Certificate, certificate: Certificate) -> bool:
         return certificate.issuer.matches(issuer.subject)
     except (Failure, ValueError):
         return False
+
+
+def name_of(certificate: Certificate | None) -> str | None:
+    """Return the subject, if there is a certificate."""
+    return certificate.subject.print() if certificate else None
