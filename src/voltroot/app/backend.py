@@ -21,7 +21,9 @@ from voltroot.actors.cpo import CPO
 from voltroot.actors.oem import OEM
 from voltroot.actors.registrar import Subjects
 from voltroot.apis.pnc.server import Server as PncServer
-from voltroot.apis.publish import Publisher, PublishSettings, routes
+from voltroot.apis.publish.publisher import Publisher
+from voltroot.apis.publish.server import routes
+from voltroot.apis.publish.settings import Settings
 from voltroot.app.config import Config, read_secret
 from voltroot.app.desk import Desk
 from voltroot.errors import Refused
@@ -139,10 +141,10 @@ class Backend:
     def publisher(self) -> Publisher:
         """CA certificates, CRLs, OCSP answers, health."""
         publish = self.config.publish
-        settings = PublishSettings(
+        settings = Settings(
             crl_life=timedelta(days=publish.crl_days),
             ocsp_life=timedelta(hours=publish.ocsp_hours),
-            ocsp_max_age=publish.ocsp_max_age_seconds,
+            ocsp_age=timedelta(seconds=publish.ocsp_max_age_seconds),
         )
         return Publisher(
             ledger=self.ledger,

@@ -29,9 +29,12 @@ cli.add_command(inspect_command)
 
 
 def main() -> None:
-    """Run a command; a Failure becomes one line on standard error and exit code 1."""
+    """Run a command; a Failure or a file that cannot be used becomes one line on standard error and exit code 1."""
     try:
         cli()
     except Failure as failure:
         click.echo(f"voltroot: {failure}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        click.echo(f"voltroot: {error.filename or 'the system'}: {error.strerror or error}", err=True)
         sys.exit(1)

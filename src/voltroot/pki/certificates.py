@@ -65,8 +65,8 @@ class Certificate:
         """Read DER, tolerating what deployed certificates get wrong; raise Malformed for anything else."""
         try:
             return _read(octets)
-        except (ValueError, IndexError) as error:
-            raise Malformed(f"this is not an X.509 certificate: {error}") from error
+        except (ValueError, IndexError, StopIteration) as error:
+            raise Malformed("this is not an X.509 certificate: its parts are out of shape") from error
 
     @property
     def pem(self) -> str:

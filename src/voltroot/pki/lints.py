@@ -10,7 +10,7 @@ from typing import NamedTuple
 from cryptography.hazmat.primitives.asymmetric import ed448, rsa
 
 from voltroot import terms
-from voltroot.errors import Failure, PolicyViolation
+from voltroot.errors import Failure, PolicyViolation, UnsupportedSuite
 from voltroot.pki import der, names, oids, suites
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.drafts import key_identifier, short_key_identifier
@@ -217,17 +217,23 @@ def _basic_constraints(case: Case) -> str | None:
 
 
 def _basic_constraints_der(case: Case) -> str | None:
-    extension = case.certificate.extensions.get(oids.BASIC_CONSTRAINTS)
-    if extension and b"\x01\x01\x00" in extension.value:
+    certificate, extension = case.certificate, case.certificate.extensions.get(oids.BASIC_CONSTRAINTS)
+    length = b"" if certificate.path_length is None else der.integer(certificate.path_length)
+    if extension is None or extension.value == der.sequence(der.TRUE if certificate.is_ca else b"", length):
+        return None
+    if b"\x01\x01\x00" in extension.value:
         return "cA FALSE is written out, though DER leaves a default value away"
-    return None
+    return "basicConstraints are not written as DER has it"
 
 
 def _key_usage(case: Case) -> str | None:
     found = case.certificate.key_usage
     if found is None:
         return "keyUsage is absent"
-    want = case.profile.usage_for(suites.suite_of(case.certificate.public_key))
+    try:
+        want = case.profile.usage_for(suites.suite_of(case.certificate.public_key))
+    except UnsupportedSuite:  # which the lint of the key says
+        want = case.profile.usage
     return None if found == want else f"keyUsage is {_bits(found)}, the profile says {_bits(want)}"
 
 
@@ -317,9 +323,9 @@ def _alternative_names(case: Case) -> str | None:
 
 
 def _identifier(case: Case) -> str | None:
-    kind = IDENTIFIERS.get(case.profile.name)
     name = case.certificate.subject.get("CN")
-    return kind(name).finding if kind and name else None
+    findings = [kind(name).finding for kind in IDENTIFIERS.get(case.profile.name, ())] if name else []
+    return None if None in findings else next(iter(findings), None)
 
 
 def _bits(value: int) -> str:
@@ -331,14 +337,15 @@ def _purpose_names(purposes: tuple[str, ...]) -> str:
     return "+".join(oids.PURPOSE_NAMES.get(purpose, purpose) for purpose in purposes) or "absent"
 
 
-IDENTIFIERS: dict[str, type[terms.EMAID | terms.PCID | terms.SECCID | terms.EVCCID]] = {
-    "SECC_2": terms.SECCID,
-    "SECC_20": terms.SECCID,
-    "OEM_PROV_2": terms.PCID,
-    "OEM_PROV_20": terms.PCID,
-    "VEHICLE_20": terms.EVCCID,
-    "CONTRACT_2": terms.EMAID,
-    "CONTRACT_20": terms.EMAID,
+# The CN of a SECC of -2 is an EVSEID, or a SECC ID as in -20.
+IDENTIFIERS: dict[str, tuple[type[terms.Identifier], ...]] = {
+    "SECC_2": (terms.SECCID, terms.EVSEID),
+    "SECC_20": (terms.SECCID,),
+    "OEM_PROV_2": (terms.PCID,),
+    "OEM_PROV_20": (terms.PCID,),
+    "VEHICLE_20": (terms.EVCCID,),
+    "CONTRACT_2": (terms.EMAID,),
+    "CONTRACT_20": (terms.EMAID,),
 }
 
 LINTS = (

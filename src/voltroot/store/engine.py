@@ -62,9 +62,9 @@ def reached() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        if isinstance(error.orig, sqlite3.OperationalError) or error.connection_invalidated:
-            raise Unavailable(f"the ledger's database does not answer: {error.orig}") from error
-        raise
+        if isinstance(error.orig, sqlite3.IntegrityError) and not error.connection_invalidated:
+            raise
+        raise Unavailable(f"the ledger's database does not answer: {error.orig}") from error
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

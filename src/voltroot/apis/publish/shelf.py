@@ -15,7 +15,7 @@ from voltroot.pki.ports import Revocation
 
 @dataclass(frozen=True, slots=True)
 class SignedList:
-    """One signed CRL with ``lines`` lines, found complete at ``revision`` and ``checked_at``, left in peace for ``rest``."""
+    """One signed CRL with ``lines`` lines, found complete at ``revision`` and left in peace for ``rest`` from then."""
 
     published: Published
     lines: int

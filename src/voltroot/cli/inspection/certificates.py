@@ -148,12 +148,18 @@ def _critical(certificate: Certificate) -> Iterator[str]:
 
 
 def _identifier(certificate: Certificate, profile: Profile | None) -> Json:
-    kind = lints.IDENTIFIERS.get(profile.name) if profile else None
     name = certificate.subject.get("CN")
-    if kind is None or name is None:
+    kinds = lints.IDENTIFIERS.get(profile.name, ()) if profile else ()
+    if not kinds or name is None:
         return None
-    read = kind(name)
-    return {"kind": kind.__name__, "normal": read.normal, "canonical": read.is_canonical, "finding": read.finding}
+    read = [kind(name) for kind in kinds]
+    best = next((each for each in read if each.is_canonical), read[0])
+    return {
+        "kind": type(best).__name__,
+        "normal": best.normal,
+        "canonical": best.is_canonical,
+        "finding": best.finding,
+    }
 
 
 def _identifier_text(certificate: Certificate, profile: Profile | None) -> str:

@@ -60,7 +60,8 @@ def _line(place: int, certificates: Sequence[Certificate], signers: Sequence[int
     profile = sight.chosen or recognise(certificates[place], sight.profiles)
     by = signers[place]
     tie = "issuer not given" if by is None else "signs itself" if by == place else f"signed by {by + 1}"
-    return f"{profile.name if profile else 'unknown'}  {certificates[place].subject.get('CN')}, {tie}"
+    name = profile.name if profile else "unknown"
+    return f"{name.ljust(12)} {certificates[place].subject.get('CN')}, {tie}"
 
 
 def _chain_findings(path: Sequence[Certificate], order: Sequence[int], sight: Sight) -> Iterator[Finding]:

@@ -119,7 +119,7 @@ def _proof_findings(request: CertificationRequest) -> Iterator[Finding]:
 
 def _match_findings(key: PublicHalf, certificates: Sequence[Certificate]) -> Iterator[Finding]:
     if key.private and certificates and all(certificate.spki != key.spki for certificate in certificates):
-        yield error("key_match", "RFC 7292 4.2", "the private key is not that of any certificate beside it")
+        yield error("key_match", "RFC 5280 4.1.2.7", "the private key is not that of any certificate beside it")
 
 
 def _attribute(attribute: tuple[str, tuple[Element, ...]]) -> tuple[str, Json]:

@@ -84,7 +84,10 @@ class Sight:
 
 
 class Row(NamedTuple):
-    """How one fact is taken from a thing; ``show`` makes its text, where the value alone does not."""
+    """How one fact is taken from a thing; ``show`` makes its text, where the value alone does not.
+
+    Without a label it is for JSON only.
+    """
 
     key: str
     label: str
@@ -97,9 +100,15 @@ def facts(rows: Iterable[Row]) -> Iterator[Fact]:
     for row in rows:
         try:
             value = row.take()
-            yield Fact(row.key, value, row.label, row.show() if row.show else plain(value))
+            yield Fact(row.key, value, row.label, _text(row, value))
         except (Failure, ValueError) as error:
             yield Fact(row.key, None, row.label, f"cannot be read: {error}")
+
+
+def _text(row: Row, value: Json) -> str:
+    if not row.label:
+        return ""
+    return row.show() if row.show else plain(value)
 
 
 def plain(value: Json) -> str:

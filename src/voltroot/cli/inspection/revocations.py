@@ -77,8 +77,8 @@ def answer_section(answer: OcspAnswer, sight: Sight) -> Section:
     section.facts += facts(rows)
     section.facts.append(Fact("answers", [_single(single) for single in body.singles]))
     for single in body.singles:
-        section.facts += [Fact("", None, label, text) for label, text in _single_lines(single, sight)]
-        section.findings += _single_findings(single, sight)
+        section.facts += [Fact("", None, *line) for line in _single_lines(single, sight)]
+        section.findings += _single_findings(single, delegate, sight)
     section.findings += _signer_findings(body, delegate)
     return section
 
@@ -90,7 +90,7 @@ def request_section(request: ocsp.Request, sight: Sight) -> Section:
     section.facts += [
         Fact("asks", asked),
         Fact("nonce", request.nonce is not None, "nonce", "yes" if request.nonce else "no"),
-        *(Fact("", None, "asks for", _asked(each, sight)) for each in request.ids),
+        *(Fact("", None, *line) for each in request.ids for line in _asked_lines("asks for", each, sight)),
     ]
     return section
 
@@ -163,22 +163,30 @@ def _single(single: Single) -> Json:
 
 
 def _single_lines(single: Single, sight: Sight) -> Iterator[tuple[str, str]]:
-    yield single.status, _asked(single.id, sight)
+    yield from _asked_lines(single.status, single.id, sight)
     if single.revoked_at is not None:
         yield "", f"since {moment(single.revoked_at)}, {single.reason or 'unspecified'}"
     yield "", f"from {moment(single.this_update)} to {_until(single.next_update, sight.at)}"
 
 
-def _asked(asked: CertID, sight: Sight) -> str:
-    text = serial_text(asked.serial)
-    issuer = next((each for each in sight.pool if asked.issuer in set(issuer_hashes(each))), None)
-    own = next((each for each in sight.pool if issuer and each.serial == asked.serial and signs(issuer, each)), None)
-    if own is not None:
-        return f"{text}: {own.subject}"
-    return f"{text} of {issuer.subject}" if issuer else text
+def _asked_lines(label: str, asked: CertID, sight: Sight) -> Iterator[tuple[str, str]]:
+    yield label, serial_text(asked.serial)
+    issuer = _issuer_of(asked, sight)
+    if issuer is None:
+        return
+    own = next((each for each in sight.pool if each.serial == asked.serial and signs(issuer, each)), None)
+    yield "", str(own.subject) if own else f"of {issuer.subject}"
 
 
-def _single_findings(single: Single, sight: Sight) -> Iterator[Finding]:
+def _issuer_of(asked: CertID, sight: Sight) -> Certificate | None:
+    return next((each for each in sight.pool if asked.issuer in set(issuer_hashes(each))), None)
+
+
+def _single_findings(single: Single, delegate: Certificate | None, sight: Sight) -> Iterator[Finding]:
+    issuer = _issuer_of(single.id, sight)
+    if issuer and delegate and issuer.spki != delegate.spki and not signs(issuer, delegate):
+        text = f"{delegate.subject} signed it, but was not put in charge by {issuer.subject}"
+        yield error("ocsp_signer", "RFC 6960 4.2.2.2", text)
     if single.next_update is not None and sight.at > single.next_update:
         yield error("stale", "RFC 6960 4.2.2.1", f"it should have been replaced on {moment(single.next_update)}")
     elif sight.at - single.this_update > WEEK:
