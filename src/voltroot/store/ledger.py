@@ -7,18 +7,36 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, case, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, Connection, Engine, Row, func, insert, select
 
 from voltroot.errors import Failure, KeyReused, NameTaken, NotFound, Unavailable
 from voltroot.pki.certificates import Certificate
-from voltroot.pki.drafts import Draft
+from voltroot.pki.drafts import Draft, Order
 from voltroot.pki.ports import Credential, Entry, Reason, Revocation, State
+from voltroot.store import statements
 from voltroot.store.engine import reading, writing
-from voltroot.store.tables import audit, certificates, credentials, escrow, holdings, revocations
-
-RECORDED = certificates.c.state.in_((State.VALID, State.REVOKED))
-INSERT: dict[str, Callable[..., Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+from voltroot.store.statements import (
+    AUDIT,
+    CREDENTIALS,
+    FORGET,
+    HELD_UNTIL,
+    HOLD,
+    LIST_REVOKED,
+    LOCK_NAME,
+    NUMBERS,
+    RECORD,
+    RECORDED,
+    RECORDED_NOW,
+    REVOKE,
+    SEAL,
+    SETTLE,
+    UNSEAL,
+    VALID,
+    VOID_LOST,
+    VOID_THESE,
+    WINNERS,
+)
+from voltroot.store.tables import certificates, credentials, escrow, revocations
 
 
 class SqlLedger:
@@ -27,24 +45,56 @@ class SqlLedger:
     def __init__(self, engine: Engine, now: Callable[[], datetime]) -> None:
         self._engine = engine
         self._now = now
-        self._insert = INSERT[engine.dialect.name]
+        self._reserve = statements.reserve(engine.dialect.name)
+        self._take = statements.claim(engine.dialect.name)
+        self._keep = statements.keep(engine.dialect.name)
 
     def reserve(self, drafts: Sequence[Draft], until: datetime) -> list[int | Failure]:
         """See ``Ledger.reserve``."""
+        lease = _seconds(until)
         with writing(self._engine) as connection:
             moment = _seconds(self._now())
-            self._void_lost(connection, moment)
-            return [self._reserve(connection, draft, moment, _seconds(until)) for draft in drafts]
+            self._void(connection, connection.execute(VOID_LOST, {"b_now": moment}).all())
+            connection.execute(self._reserve, [_row(draft, lease) for draft in drafts])
+            found = connection.execute(NUMBERS, {"serials": [_octets(draft.serial) for draft in drafts]})
+            numbers = {int.from_bytes(serial): number for serial, number in found}
+            fresh = [draft for draft in drafts if draft.serial in numbers]
+            won = self._claim(connection, fresh, moment, lease)
+            lost = {draft.serial for draft in fresh if _claims(draft.order) and draft.serial not in won}
+            if lost:
+                connection.execute(FORGET, [{"b_number": numbers[serial]} for serial in lost])
+            kept = [draft for draft in fresh if draft.serial not in lost]
+            sealed = [
+                {"certificate": numbers[draft.serial], "sealed": draft.order.sealed_key}
+                for draft in kept
+                if draft.order.sealed_key is not None
+            ]
+            if sealed:
+                connection.execute(SEAL, sealed)
+            asked = [
+                {"certificate": numbers[draft.serial], "door": draft.order.door, "by": draft.order.by} for draft in kept
+            ]
+            self._audit(connection, "certificate.reserved", asked)
+        return [_outcome(draft, numbers.get(draft.serial), lost) for draft in drafts]
 
     def record(self, signed: Sequence[tuple[int, bytes]]) -> list[Entry | Failure]:
         """See ``Ledger.record``."""
         with writing(self._engine) as connection:
-            return [self._record(connection, number, certificate) for number, certificate in signed]
+            connection.execute(RECORD, [{"b_number": number, "b_content": content} for number, content in signed])
+            numbers = [number for number, _ in signed]
+            rows = {row.number: row for row in connection.execute(RECORDED_NOW, {"numbers": numbers})}
+            named = [row for row in rows.values() if row.name is not None]
+            if named:
+                places = [{"b_profile": row.profile, "b_name": row.name, "b_until": row.not_after} for row in named]
+                connection.execute(HOLD, places)
+            self._audit(connection, "certificate.issued", [{"certificate": number} for number in rows])
+        late = Unavailable("the certificate was not recorded in time: ask again")
+        return [_entry(rows[number]) if number in rows else late for number in numbers]
 
     def abandon(self, numbers: Sequence[int]) -> None:
         """See ``Ledger.abandon``."""
         with writing(self._engine) as connection:
-            self._void(connection, certificates.c.number.in_(numbers), _seconds(self._now()))
+            self._void(connection, connection.execute(VOID_THESE, {"numbers": list(numbers)}).all())
 
     def take_in(self, certificate: bytes, profile: str, issuer: int | None) -> Entry:
         """See ``Ledger.take_in``."""
@@ -53,11 +103,11 @@ class SqlLedger:
             known = select(certificates).where(certificates.c.content == certificate, RECORDED)
             row = connection.execute(known).first()
             if row is None:
-                values = {
+                values: dict[str, Any] = {
                     "issuer": issuer,
                     "serial": _octets(read.serial),
                     "profile": profile,
-                    "state": State.VALID,
+                    "state": VALID,
                     "subject": read.subject.key(),
                     "key": read.key_hash,
                     "end_entity": not read.is_ca,
@@ -66,7 +116,7 @@ class SqlLedger:
                     "content": certificate,
                 }
                 row = connection.execute(insert(certificates).values(values).returning(certificates)).one()
-                self._audit(connection, "certificate.taken_in", row.number, door="pki")
+                self._audit(connection, "certificate.taken_in", [{"certificate": row.number, "door": "pki"}])
             return _entry(row)
 
     def find(
@@ -105,22 +155,27 @@ class SqlLedger:
     def revoke(self, numbers: Sequence[int], reason: Reason, *, door: str, by: str = "") -> list[Entry]:
         """See ``Ledger.revoke``."""
         with writing(self._engine) as connection:
-            moment = _seconds(self._now())
-            change = (
-                update(certificates)
-                .where(certificates.c.number.in_(numbers), certificates.c.state == State.VALID)
-                .values(state=State.REVOKED, revoked_at=moment, reason=reason.value)
-                .returning(certificates)
-            )
-            rows = connection.execute(change).all()
+            marks = {"numbers": list(numbers), "b_now": _seconds(self._now()), "b_reason": reason.value}
+            rows = connection.execute(REVOKE, marks).all()
+            lines = [
+                {
+                    "certificate": row.number,
+                    "issuer": row.issuer,
+                    "serial": row.serial,
+                    "at": row.revoked_at,
+                    "reason": row.reason,
+                }
+                for row in rows
+                if row.issuer is not None
+            ]
+            if lines:
+                connection.execute(LIST_REVOKED, lines)
             for row in rows:
-                if row.issuer is not None:
-                    line = {"certificate": row.number, "issuer": row.issuer, "serial": row.serial}
-                    connection.execute(insert(revocations).values(line | {"at": moment, "reason": reason.value}))
                 self._settle(connection, row)
-                detail = {"reason": reason.name.lower()}
-                self._audit(connection, "certificate.revoked", row.number, door=door, by=by, detail=detail)
-            return [_entry(row) for row in rows]
+            detail = json.dumps({"reason": reason.name.lower()})
+            asked = [{"certificate": row.number, "door": door, "by": by, "detail": detail} for row in rows]
+            self._audit(connection, "certificate.revoked", asked)
+        return [_entry(row) for row in rows]
 
     def revoked_by(self, issuer: int) -> list[Revocation]:
         """See ``Ledger.revoked_by``."""
@@ -152,7 +207,8 @@ class SqlLedger:
                 slug = f"{label}-g{earlier + 1}" if earlier else label
                 values = {"certificate": number, "use": use, "label": label, "slug": slug, "key": key}
                 connection.execute(insert(credentials).values(values))
-                self._audit(connection, "credential.added", number, door="pki", detail={"use": use, "slug": slug})
+                detail = json.dumps({"use": use, "slug": slug})
+                self._audit(connection, "credential.added", [{"certificate": number, "door": "pki", "detail": detail}])
             for credential in self._credentials(connection):
                 if credential.entry.number == number:
                     return credential
@@ -163,114 +219,81 @@ class SqlLedger:
         with reading(self._engine) as connection:
             return self._credentials(connection)
 
-    def _reserve(self, connection: Connection, draft: Draft, moment: int, until: int) -> int | Failure:
-        order = draft.order
-        values = {
-            "issuer": draft.issuer.number if draft.issuer else None,
-            "serial": _octets(draft.serial),
-            "profile": order.profile.name,
-            "state": State.RESERVED,
-            "name": order.name,
-            "subject": order.subject.key(),
-            "key": order.key_hash,
-            "end_entity": not order.profile.is_ca,
-            "not_before": _seconds(draft.not_before),
-            "not_after": _seconds(draft.not_after),
-            "lease": until,
-            "content": draft.tbs,
-        }
-        row = self._insert(certificates).values(values).on_conflict_do_nothing().returning(certificates.c.number)
-        number: int | None = connection.execute(row).scalar()
-        if number is None:
-            return KeyReused("this public key has been certified before: make a new key for each certificate")
-        if order.name is not None and not self._claim(connection, draft, moment, until):
-            connection.execute(certificates.delete().where(certificates.c.number == number))
-            name = order.subject.get("CN")
-            return NameTaken(f"{name} is already occupied by a valid certificate: renew that, or revoke it first")
-        if order.sealed_key is not None:
-            connection.execute(insert(escrow).values(certificate=number, sealed=order.sealed_key))
-        self._audit(connection, "certificate.reserved", number, door=order.door, by=order.by)
-        return number
+    def _audit(self, connection: Connection, event: str, rows: Sequence[dict[str, Any]]) -> None:
+        common = {"at": _seconds(self._now()), "event": event, "door": "authority", "by": "", "detail": "{}"}
+        if rows:
+            connection.execute(AUDIT, [common | row for row in rows])
 
-    def _claim(self, connection: Connection, draft: Draft, moment: int, until: int) -> bool:
-        order = draft.order
-        claim = self._insert(holdings).values(profile=order.profile.name, name=order.name, until=until)
-        longer = case((holdings.c.until > until, holdings.c.until), else_=until)
-        taken = claim.on_conflict_do_update(
-            index_elements=["profile", "name"],
-            set_={"until": longer},
-            where=None if order.renewal else holdings.c.until < moment,
-        ).returning(holdings.c.name)
-        return connection.execute(taken).first() is not None
+    def _claim(self, connection: Connection, drafts: Sequence[Draft], moment: int, until: int) -> set[int]:
+        """Hold the names of drafts; returns the serials of those whose name was free."""
+        named = [draft for draft in drafts if draft.order.name is not None]
+        for statement, chosen in (
+            (self._take, [draft for draft in named if not draft.order.renewal]),
+            (self._keep, [draft for draft in named if draft.order.renewal]),
+        ):
+            rows = [
+                {
+                    "profile": draft.order.profile.name,
+                    "name": draft.order.name,
+                    "until": until,
+                    "holder": _octets(draft.serial),
+                }
+                for draft in chosen
+            ]
+            if rows:
+                connection.execute(statement, [row | {"b_now": moment} for row in rows])
+        won = connection.execute(WINNERS, {"serials": [_octets(draft.serial) for draft in named]}).scalars()
+        return {int.from_bytes(serial) for serial in won}
 
-    def _record(self, connection: Connection, number: int, certificate: bytes) -> Entry | Failure:
-        change = (
-            update(certificates)
-            .where(certificates.c.number == number, certificates.c.state == State.RESERVED)
-            .values(state=State.VALID, content=certificate, lease=None)
-            .returning(certificates)
-        )
-        row = connection.execute(change).first()
-        if row is None:
-            return Unavailable("the certificate was not recorded in time: ask again")
-        self._settle(connection, row)
-        self._audit(connection, "certificate.issued", number, door="authority")
-        return _entry(row)
-
-    def _void_lost(self, connection: Connection, moment: int) -> None:
-        self._void(connection, certificates.c.lease < moment, moment)
-
-    def _void(self, connection: Connection, condition: ColumnElement[bool], moment: int) -> None:
-        change = (
-            update(certificates)
-            .where(certificates.c.state == State.RESERVED, condition)
-            .values(state=State.VOID, lease=None)
-            .returning(certificates)
-        )
-        for row in connection.execute(change).all():
+    def _void(self, connection: Connection, rows: Sequence[Row[Any]]) -> None:
+        for row in rows:
             self._settle(connection, row)
             # A key that nobody holds a certificate for is kept for nobody.
-            connection.execute(escrow.delete().where(escrow.c.certificate == row.number))
-            self._audit(connection, "certificate.voided", row.number, door="authority")
+            connection.execute(UNSEAL, {"b_number": row.number})
+        self._audit(connection, "certificate.voided", [{"certificate": row.number} for row in rows])
 
     def _settle(self, connection: Connection, row: Row[Any]) -> None:
-        """Let a name be held exactly as long as one of its certificates is valid or reserved."""
         if row.name is None:
             return
-        place = (holdings.c.profile == row.profile) & (holdings.c.name == row.name)
-        connection.execute(select(holdings.c.until).where(place).with_for_update())
-        table = certificates.c
-        end = case((table.state == State.VALID, table.not_after), else_=table.lease)
-        held = select(func.max(end)).where(
-            table.name == row.name, table.profile == row.profile, table.state.in_((State.VALID, State.RESERVED))
-        )
-        until = connection.execute(held).scalar()
-        connection.execute(update(holdings).where(place).values(until=until or 0))
+        place = {"b_profile": row.profile, "b_name": row.name}
+        connection.execute(LOCK_NAME, place)
+        until = connection.execute(HELD_UNTIL, place).scalar()
+        connection.execute(SETTLE, place | {"b_until": until or 0})
 
     def _credentials(self, connection: Connection) -> list[Credential]:
-        query = select(certificates, credentials).join(credentials, credentials.c.certificate == certificates.c.number)
-        rows = connection.execute(query.order_by(certificates.c.number))
+        rows = connection.execute(CREDENTIALS)
         return [Credential(_entry(row), row.use, row.label, row.slug, row._mapping[credentials.c.key]) for row in rows]
 
-    def _audit(
-        self,
-        connection: Connection,
-        event: str,
-        certificate: int,
-        *,
-        door: str,
-        by: str = "",
-        detail: dict[str, str] | None = None,
-    ) -> None:
-        values = {
-            "at": _seconds(self._now()),
-            "event": event,
-            "certificate": certificate,
-            "door": door,
-            "by": by,
-            "detail": json.dumps(detail or {}, sort_keys=True),
-        }
-        connection.execute(insert(audit).values(values))
+
+def _row(draft: Draft, lease: int) -> dict[str, Any]:
+    order = draft.order
+    return {
+        "issuer": draft.issuer.number if draft.issuer else None,
+        "serial": _octets(draft.serial),
+        "profile": order.profile.name,
+        "state": State.RESERVED.value,
+        "name": order.name,
+        "subject": order.subject.key(),
+        "key": order.key_hash,
+        "end_entity": not order.profile.is_ca,
+        "not_before": _seconds(draft.not_before),
+        "not_after": _seconds(draft.not_after),
+        "lease": lease,
+        "content": draft.tbs,
+    }
+
+
+def _claims(order: Order) -> bool:
+    return order.name is not None and not order.renewal
+
+
+def _outcome(draft: Draft, number: int | None, lost: set[int]) -> int | Failure:
+    if number is None:
+        return KeyReused("this public key has been certified before: make a new key for each certificate")
+    if draft.serial in lost:
+        name = draft.order.subject.get("CN")
+        return NameTaken(f"{name} is already occupied by a valid certificate: renew that, or revoke it first")
+    return number
 
 
 def _entry(row: Row[Any]) -> Entry:

@@ -68,13 +68,15 @@ Index("ix_certificates_name", certificates.c.name, certificates.c.profile)
 Index("ix_certificates_subject", certificates.c.subject)
 Index("ix_certificates_serial", certificates.c.serial)
 
-# Who holds a name: one row for each name ever held, so that taking it is a single upsert.
+# Who holds a name: one row for each name ever held, so that taking it is a single upsert. The holder is the serial
+# number of the certificate that took it.
 holdings = Table(
     "holdings",
     metadata,
     Column("profile", String(32), primary_key=True),
     Column("name", Text, primary_key=True),
     Column("until", BigInteger, nullable=False),
+    Column("holder", LargeBinary, nullable=False, index=True),
 )
 
 escrow = Table(

@@ -58,8 +58,10 @@ def upgrade() -> None:
         sa.Column("profile", sa.String(length=32), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.Column("holder", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("profile", "name", name=op.f("pk_holdings")),
     )
+    op.create_index("ix_holdings_holder", "holdings", ["holder"], unique=False)
     op.create_table(
         "audit",
         sa.Column("number", Number, nullable=False),

@@ -1,0 +1,200 @@
+"""``voltroot serve`` as its users start it: a process with a folder, two ports and a log of its own."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+VOLTROOT = Path(sys.executable).with_name("voltroot")
+
+# Below the ports that clients get: what they leave in TIME_WAIT is never in the way of a backend that comes back.
+PORTS = range(20_000, 32_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came over HTTP."""
+
+    status: int
+    body: bytes
+
+    @property
+    def envelope(self) -> dict[str, Any]:
+        """The JSON object that every answer of the Secondary Actor API is."""
+        envelope: dict[str, Any] = json.loads(self.body)
+        return envelope
+
+    @property
+    def data(self) -> Any:
+        """The data of an answer that must be a success."""
+        assert (self.status, self.envelope["status"]) == (200, "success"), self.body
+        return self.envelope["data"]
+
+    @property
+    def refusal(self) -> str:
+        """The message of an answer that must be a refusal by the service."""
+        assert (self.status, self.envelope["status"], self.envelope["data"]) == (200, "error", ""), self.body
+        message: str = self.envelope["message"]
+        return message
+
+
+class Client:
+    """One connection, kept between calls and opened again where it was lost; for one thread."""
+
+    def __init__(self, port: int, timeout: float = 30) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def connect(self) -> None:
+        """Open the connection before it is needed."""
+        self._connection.connect()
+
+    def call(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Answer:
+        """Send octets, or anything else as JSON; OSError or HTTPException where no whole answer came."""
+        content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        try:
+            self._connection.request(method, path, content, {"Content-Type": content_type})
+            response = self._connection.getresponse()
+            return Answer(response.status, response.read())
+        except (OSError, http.client.HTTPException):
+            self._connection.close()
+            raise
+
+
+@dataclass
+class Backend:
+    """A backend in a folder; it may be stopped or killed and started again there."""
+
+    folder: Path
+    port: int = field(default_factory=lambda: free_port())
+    tls_port: int = field(default_factory=lambda: free_port())
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def data(self) -> Path:
+        """Ledger and keys."""
+        return self.folder / "data"
+
+    @property
+    def log(self) -> Path:
+        """Standard error of all its lives."""
+        return self.folder / "backend.log"
+
+    @property
+    def url(self) -> str:
+        """The base address, as it stands in certificates."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self, *under: str) -> Self:
+        """Start it, ``under`` another program such as strace, and wait until it is ready."""
+        self.spawn(*under)
+        deadline = time.monotonic() + 60
+        while not self.is_ready():
+            assert self.process is not None
+            assert self.process.poll() is None, f"it ended with {self.process.returncode}:\n{self.log.read_text()}"
+            assert time.monotonic() < deadline, f"it is not ready:\n{self.log.read_text()}"
+            time.sleep(0.02)
+        return self
+
+    def spawn(self, *under: str) -> None:
+        """Start it and do not wait."""
+        assert self.process is None, "it runs already"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        command = [*under, str(VOLTROOT), "serve", "--data", str(self.data)]
+        with self.log.open("ab") as log, (self.folder / "backend.out").open("ab") as out:
+            self.process = subprocess.Popen(
+                [*command, "--port", str(self.port), "--tls-port", str(self.tls_port)], stdout=out, stderr=log
+            )
+
+    def is_ready(self) -> bool:
+        """Ask it whether it is."""
+        try:
+            return self.call("GET", "/ready").status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def stop(self) -> None:
+        """End it as an administrator does: it must go without a fault, and have had none before."""
+        assert self._end(signal.SIGTERM) == 0
+        assert self.faults() == []
+
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        assert self._end(signal.SIGKILL) == -signal.SIGKILL
+
+    def discard(self) -> None:
+        """End it if it still runs, without judging it."""
+        if self.process is not None:
+            self._end(signal.SIGKILL)
+
+    def faults(self) -> list[str]:
+        """The lines of its log that are errors, have a trace, or are none of ours."""
+        lines = self.log.read_text().splitlines()
+        return [line for line in lines if not line.startswith("{") or '"trace"' in line or '"level": "error"' in line]
+
+    def call(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Answer:
+        """Ask on a connection of its own."""
+        with Client(self.port) as client:
+            return client.call(method, path, body, content_type)
+
+    def fetch(self, address: str) -> bytes:
+        """Return what stands at a path or at an address that a certificate names; it must be there."""
+        parts = urlsplit(address)
+        assert parts.netloc in ("", f"127.0.0.1:{self.port}"), address
+        answer = self.call("GET", parts.path)
+        assert answer.status == 200, (address, answer)
+        return answer.body
+
+    def _end(self, number: signal.Signals) -> int:
+        process, self.process = self.process, None
+        assert process is not None, "it does not run"
+        process.send_signal(number)
+        try:
+            return process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    while True:
+        port = random.choice(PORTS)
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        return port
+
+
+def run(*command: str | Path, cwd: Path | None = None, ok: Sequence[int] = (0,)) -> str:
+    """Run a program and return all that it says; its exit code must be one of ``ok``."""
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=120,
+        check=False,
+    )
+    said = done.stdout.decode(errors="replace")
+    assert done.returncode in ok, f"{' '.join(map(str, command))}\nended with {done.returncode}:\n{said}"
+    return said
