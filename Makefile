@@ -37,7 +37,7 @@ soak: judges $(VENV)/.developing ## the long tests: minutes each
 
 lock: $(VENV)/.developing ## write both lock files anew from pyproject.toml; UPGRADE=1 takes newer versions
 	$(LOCK) --extra build -o requirements.lock
-	$(LOCK) --extra build --extra dev -c requirements.lock -o requirements-dev.lock
+	$(LOCK) --extra build --extra dev --extra postgresql -c requirements.lock -o requirements-dev.lock
 	@! grep -n '://' requirements.lock requirements-dev.lock || { echo "a lock file names a host" >&2; exit 1; }
 
 judges:

@@ -38,13 +38,13 @@ class Answer:
     @property
     def data(self) -> Any:
         """The data of an answer that must be a success."""
-        assert (self.status, self.envelope["status"]) == (200, "success"), self.body
+        assert (self.status, self.envelope["status"]) == (200, "success"), self.body[:300]
         return self.envelope["data"]
 
     @property
     def refusal(self) -> str:
         """The message of an answer that must be a refusal by the service."""
-        assert (self.status, self.envelope["status"], self.envelope["data"]) == (200, "error", ""), self.body
+        assert (self.status, self.envelope["status"], self.envelope["data"]) == (200, "error", ""), self.body[:300]
         message: str = self.envelope["message"]
         return message
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from collections import Counter
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
+import httpx
+from cryptography import x509
+from cryptography.x509 import ocsp as pyca
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
@@ -12,8 +17,10 @@ from starlette.testclient import TestClient
 from voltroot.apis.publish.publisher import Publisher
 from voltroot.apis.publish.server import routes
 from voltroot.apis.publish.settings import Settings
+from voltroot.pki.certificates import Certificate, read_pem
 from voltroot.pki.drafts import Addresses
-from voltroot.pki.ports import Keyring
+from voltroot.pki.ocsp import ResponseStatus
+from voltroot.pki.ports import Entry, Keyring
 from voltroot.pki.suites import PublicKey, Signer, Suite
 from world import BASE, World
 
@@ -58,3 +65,46 @@ class Publishing:
     def signatures(self) -> int:
         """How many signatures were made so far."""
         return self.keyring.signed.total()
+
+
+def ask_get(client: httpx.Client, octets: bytes, headers: dict[str, str] | None = None) -> httpx.Response:
+    """Ask the responder by GET."""
+    return client.get("/ocsp/" + quote(base64.b64encode(octets).decode(), safe=""), headers=headers)
+
+
+def ask_post(client: httpx.Client, octets: bytes) -> httpx.Response:
+    """Ask the responder by POST."""
+    answer = client.post("/ocsp", content=octets, headers={"Content-Type": "application/ocsp-request"})
+    assert answer.status_code == 200
+    return answer
+
+
+def statuses(answer: httpx.Response) -> list[pyca.OCSPCertStatus]:
+    """What an answer says of each certificate."""
+    return [single.certificate_status for single in pyca.load_der_ocsp_response(answer.content).responses]
+
+
+def refusal(answer: httpx.Response) -> ResponseStatus:
+    """Why there is no answer."""
+    return ResponseStatus(pyca.load_der_ocsp_response(answer.content).response_status.value)
+
+
+def fetch_crl(client: httpx.Client, path: str) -> x509.CertificateRevocationList:
+    """A CRL as downloaded."""
+    return x509.load_der_x509_crl(client.get(path).content)
+
+
+def crl_line(client: httpx.Client, path: str, entry: Entry) -> x509.RevokedCertificate | None:
+    """The line of a certificate on a CRL."""
+    return fetch_crl(client, path).get_revoked_certificate_by_serial_number(entry.serial)
+
+
+def pem_blocks(answer: httpx.Response) -> list[bytes]:
+    """The octets of all PEM blocks in an answer."""
+    assert answer.status_code == 200
+    return [octets for _label, octets in read_pem(answer.text)]
+
+
+def issuer_of(world: World, entry: Entry) -> Certificate:
+    """The certificate of the CA that issued an entry."""
+    return world.chain(entry)[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import tempfile
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+import postgres
 from voltroot.keys.escrow import KeyringEscrow
 from voltroot.keys.software import SoftwareKeyring
 from voltroot.pki import suites
@@ -45,13 +47,18 @@ class World:
 
     folder: Path
     edition_2022: bool = False
+    url: str = ""
     clock: Clock = field(default_factory=Clock)
 
     @classmethod
-    def made(cls, folder: Path, *, edition_2022: bool = False) -> World:
+    def made(cls, folder: Path, *, edition_2022: bool = False, dialect: str = "sqlite") -> World:
         """A PKI after its ceremony, copied from one that is made once in each test process."""
-        shutil.copytree(_template(edition_2022), folder, dirs_exist_ok=True)
-        return cls(folder, edition_2022)
+        template = _template(edition_2022, dialect)
+        shutil.copytree(template.folder, folder, dirs_exist_ok=True)
+        if dialect == "sqlite":
+            return cls(folder, edition_2022)
+        database = postgres.cluster().create(template.url.rpartition("/")[2])
+        return cls(folder, edition_2022, postgres.cluster().address(database))
 
     @classmethod
     def bare(cls, folder: Path) -> World:
@@ -62,7 +69,7 @@ class World:
 
     @cached_property
     def engine(self):
-        return open_engine(sqlite_url(self.folder / "ledger.db"))
+        return open_engine(self.url or sqlite_url(self.folder / "ledger.db"))
 
     @cached_property
     def profiles(self) -> dict[str, Profile]:
@@ -111,11 +118,13 @@ class World:
 
 
 @lru_cache
-def _template(edition_2022: bool) -> Path:
+def _template(edition_2022: bool, dialect: str) -> World:
     folder = Path(tempfile.mkdtemp(prefix="voltroot-world-"))
-    world = World(folder, edition_2022)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    url = "" if dialect == "sqlite" else postgres.cluster().address(postgres.cluster().create())
+    world = World(folder, edition_2022, url)
     migrate(world.engine)
     world.ceremony.perform()
     assert world.escrow is not None, "the escrow key is part of every PKI"
     world.engine.dispose()
-    return folder
+    return world

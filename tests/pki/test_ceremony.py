@@ -11,6 +11,7 @@ from voltroot.pki import suites
 from voltroot.pki.ceremony import slots
 from voltroot.pki.chains import Verdict, judge
 from voltroot.pki.issuers import CA
+from voltroot.pki.ports import Reason
 from voltroot.pki.profiles import issuer_suite, profiles, slug
 from world import World
 
@@ -161,3 +162,9 @@ def test_every_profile_has_an_issuer_for_each_of_its_suites(world: World, name: 
         above = world.profiles[str(profile.issuer)]
         issuer = world.issuers.standing().for_profile(profile, suite)
         assert issuer.slug == slug(above, issuer_suite(above, suite))
+
+
+def test_a_revoked_ocsp_signer_is_replaced_at_the_next_look(world: World) -> None:
+    old = world.issuers.standing().newest["ocsp-cpo-sub2-2"]
+    world.authority.revoke([old.entry], Reason.KEY_COMPROMISE, door="test")
+    assert [credential.label for credential in world.ceremony.renew()] == ["ocsp-cpo-sub2-2"]

@@ -38,7 +38,7 @@ def make(world: World, slug: str, revocations: list[Revocation], place: str | No
 
 
 def signing_cas(world: World) -> list[Issuer]:
-    return [issuer for issuer in world.issuers.standing().cas.values() if crls.signs_crls(issuer)]
+    return [issuer for issuer in world.issuers.standing().cas.values() if issuer.signs_crls]
 
 
 @pytest.mark.parametrize("slug", CAS)

@@ -15,6 +15,7 @@ import pytest
 
 from apis.pnc.conftest import csr
 from backend import Answer, Backend, Client
+from voltroot.pki.certificates import Certificate
 
 pytestmark = pytest.mark.slow
 
@@ -120,6 +121,5 @@ def test_of_many_requests_for_one_key_and_many_names_each_wins_once(backend: Bac
 
 
 def key(certificate: str) -> bytes:
-    from voltroot.pki.certificates import Certificate
-
+    """The public key in a certificate."""
     return Certificate.read(base64.b64decode(certificate)).spki

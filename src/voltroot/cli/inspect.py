@@ -56,7 +56,7 @@ Examples:
   curl -s http://127.0.0.1:15118/crl/cpo-sub2-2.crl | voltroot inspect -""",
 )
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("--profile", "chosen", metavar="NAME", help="Profile to lint against, such as SECC_20.")
+@click.option("--profile", "chosen", metavar="NAME", help="Profile of the first certificate, such as SECC_20.")
 @click.option("--edition-2022", is_flag=True, help="Hold ISO 15118-20 certificates against its first edition of 2022.")
 @click.option("--at", type=Moment(), metavar="TIME", help="Moment to judge validity at, in ISO 8601.  [default: now]")
 @click.option("--password", help="Password of a PFX or private key.  [default: none, then 123123]")
@@ -83,10 +83,7 @@ def inspect_command(
     opened = [(file, _read(file, _passwords(password))) for file in files]
     pool = tuple(own for _, contents in opened if isinstance(contents, Contents) for own in certificates_in(contents))
     sight = Sight(at or datetime.now(UTC), table, table[chosen.upper()] if chosen else None, pool)
-    results = [
-        describe(_shown(file), contents, sight) if isinstance(contents, Contents) else contents
-        for file, contents in opened
-    ]
+    results = [_described(_shown(file), contents, sight) for file, contents in opened]
     _print_json(results, sight) if as_json else _print(results)
     context.exit(max(map(_exit_code, results)))
 
@@ -106,6 +103,15 @@ def _read(file: str, passwords: Sequence[Password]) -> Contents | Unread:
         return Unread(_shown(file), error.strerror or "it cannot be opened")
     except Failure as failure:
         return Unread(_shown(file), str(failure))
+
+
+def _described(file: str, contents: Contents | Unread, sight: Sight) -> Report | Unread:
+    if isinstance(contents, Unread):
+        return contents
+    try:
+        return describe(file, contents, sight)
+    except (Failure, ValueError) as error:
+        return Unread(file, f"it is damaged: {error}")
 
 
 def _shown(file: str) -> str:

@@ -53,9 +53,9 @@ def show(config: Path | None, data: str | None, as_json: bool) -> None:
 @backend_options
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 def export(config: Path | None, data: str | None, folder: Path) -> None:
-    """Write the certificates of all CAs to FOLDER: each as PEM and DER, its chain, and bundles of all roots and sub-CAs.
+    """Write the certificates of all CAs to FOLDER.
 
-    Private keys stay where they are.
+    Each as PEM and DER, its chain, and bundles of all roots and sub-CAs. Private keys stay where they are.
     """
     backend = existing_backend(config, data)
     standing = backend.issuers.standing()

@@ -14,7 +14,7 @@ from voltroot.pki.certificates import Certificate
 from voltroot.pki.drafts import Issuer, Order
 from voltroot.pki.issuers import CA, CPS, OCSP, TLS
 from voltroot.pki.names import Name
-from voltroot.pki.ports import Clock, Credential, Keyring
+from voltroot.pki.ports import Clock, Credential, Keyring, State
 from voltroot.pki.profiles import CERTIFY, Edition, Profile, issuer_suite, slug
 from voltroot.pki.suites import P256_SHA256, PublicKey, Suite
 
@@ -91,7 +91,8 @@ class Ceremony:
         self.renew()
 
     def renew(self) -> list[Credential]:
-        """Renew the OCSP signers and CPS leaves that are missing or in the last third of their life."""
+        """Renew the OCSP signers and CPS leaves that are missing, revoked or in the last third of their life."""
+        self._authority.issuers.reload()
         made = [self._make_ocsp_signer(issuer) for issuer in self._cas() if self._due(f"ocsp-{issuer.slug}")]
         for ca, profile in CPS_PROFILES.items():
             for suite in self._profiles[ca].suites:
@@ -183,7 +184,7 @@ class Ceremony:
 
     def _due(self, label: str) -> bool:
         credential = self._authority.issuers.standing().newest.get(label)
-        if credential is None:
+        if credential is None or credential.entry.state is not State.VALID:
             return True
         entry = credential.entry
         return self._now() > entry.not_after - (entry.not_after - entry.not_before) / 3

@@ -10,14 +10,7 @@ from voltroot.errors import Refused
 from voltroot.pki import der, oids, suites
 from voltroot.pki.drafts import Issuer, distribution_point_name
 from voltroot.pki.ports import Reason, Revocation
-from voltroot.pki.profiles import REVOKE
 from voltroot.pki.suites import Signer
-
-
-def signs_crls(issuer: Issuer) -> bool:
-    """Tell whether a CA may sign CRLs: by its profile, and by its own certificate (RFC 5280 4.2.1.3, cRLSign)."""
-    usage = issuer.certificate.key_usage
-    return issuer.profile.signs_crls and (usage is None or bool(usage & REVOKE))
 
 
 def line(revocation: Revocation) -> bytes:
@@ -40,7 +33,7 @@ def make(
     ``lines`` come from ``line``. With ``place`` it is the part of the CRL for the certificates whose
     cRLDistributionPoints name that address (RFC 5280 5.2.5); without, it is complete.
     """
-    if not signs_crls(issuer):
+    if not issuer.signs_crls:
         raise Refused(f"the CA {issuer.slug} signs no CRLs: its certificate does not allow it")
     algorithm = suites.suite_of(signer).algorithm
     tbs = der.sequence(

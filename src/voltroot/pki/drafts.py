@@ -15,7 +15,7 @@ from voltroot.errors import Refused
 from voltroot.pki import der, oids, suites
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.names import Name
-from voltroot.pki.profiles import Profile
+from voltroot.pki.profiles import REVOKE, Profile
 from voltroot.pki.suites import PublicKey, Suite
 
 
@@ -69,6 +69,12 @@ class Issuer:
     def suite(self) -> Suite:
         """The suite of the CA's own key."""
         return suites.suite_of(self.certificate.public_key)
+
+    @property
+    def signs_crls(self) -> bool:
+        """Whether profile and certificate let it sign CRLs: one from elsewhere may do less than its place."""
+        usage = self.certificate.key_usage
+        return self.profile.signs_crls and (usage is None or bool(usage & REVOKE))
 
     @cached_property
     def key_identifier(self) -> bytes:
@@ -166,7 +172,7 @@ class Drafter:
         if order.alternative_names:
             names = der.sequence(*map(_general_name, order.alternative_names))
             extensions.append(_extension(oids.SUBJECT_ALTERNATIVE_NAME, names, critical))
-        if profile.crl and issuer is not None and issuer.profile.signs_crls:
+        if profile.crl and issuer is not None and issuer.signs_crls:
             place = self._addresses.crl(issuer.slug, self._addresses.shard(serial))
             extensions.append(_extension(oids.CRL_DISTRIBUTION_POINTS, distribution_points(place), critical))
         if profile.ocsp:

@@ -53,10 +53,15 @@ def recognise(certificate: Certificate, profiles: Mapping[str, Profile]) -> Prof
         return None
 
 
+def role_of_issuer(certificate: Certificate) -> Role | None:
+    """Return whose CA the issuer is, judged by its name."""
+    return _role_by_words(certificate.issuer) or _role_by_dc(certificate.issuer)
+
+
 def _names(certificate: Certificate) -> Iterator[str]:
     """The names of rows that it could mean, the likeliest first."""
-    kinds = _ca_kinds(certificate) if _means_ca(certificate) else filter(None, (clue(certificate) for clue in CLUES))
-    for kind in kinds:
+    kinds = _ca_kinds(certificate) if _means_ca(certificate) else (clue(certificate) for clue in CLUES)
+    for kind in filter(None, kinds):
         for edition in _editions(certificate):
             yield kind + edition
 
@@ -66,16 +71,16 @@ def _means_ca(certificate: Certificate) -> bool:
     return certificate.is_ca or (silent and bool((certificate.key_usage or 0) & CERTIFY))
 
 
-def _ca_kinds(certificate: Certificate) -> Iterator[str]:
+def _ca_kinds(certificate: Certificate) -> Iterator[str | None]:
     # The field's sub-CAs have DC=V2G or none: only the common name tells whose they are.
     role = _role_by_words(certificate.subject) or _role_by_dc(certificate.subject)
-    if role is None:
-        return
-    if certificate.self_issued:
+    if role and certificate.self_issued:
         yield f"{role.ca}_ROOT"
-    elif level := _level(certificate):
+    elif role and (level := _level(certificate)):
         yield f"{role.ca}_SUB{level}"
         yield f"{role.ca}_SUB"
+    else:  # a leaf that claims to be a CA
+        yield _by_own_dc(certificate)
 
 
 def _level(certificate: Certificate) -> int | None:
@@ -87,7 +92,7 @@ def _level(certificate: Certificate) -> int | None:
 
 def _editions(certificate: Certificate) -> tuple[str, ...]:
     """The suffixes of rows, the likeliest first: ISO 15118-20 has curves of its own, OCPP shares those of -2."""
-    if _role_of_issuer(certificate) in _OCPP:
+    if role_of_issuer(certificate) in _OCPP:
         return "", "_2", "_20"
     try:
         suite = suites.suite_of(certificate.public_key)
@@ -112,13 +117,13 @@ def _by_usage(certificate: Certificate) -> str | None:
 
 
 def _by_issuer(certificate: Certificate) -> str | None:
-    role = _role_of_issuer(certificate)
+    role = role_of_issuer(certificate)
     return role.leaf if role else None
 
 
 def _by_purpose(certificate: Certificate) -> str | None:
     if oids.SERVER_AUTH in certificate.extended_key_usage:
-        return "CSMS_SERVER" if _role_of_issuer(certificate) in _OCPP else "TLS_SERVER"
+        return "CSMS_SERVER" if role_of_issuer(certificate) in _OCPP else "TLS_SERVER"
     return "CHARGING_STATION" if oids.CLIENT_AUTH in certificate.extended_key_usage else None
 
 
@@ -151,7 +156,3 @@ def _role_by_words(name: Name) -> Role | None:
 
 def _role_by_dc(name: Name) -> Role | None:
     return next((role for dc in name.all("DC") for pattern, role in _BY_DC if pattern.search(dc)), None)
-
-
-def _role_of_issuer(certificate: Certificate) -> Role | None:
-    return _role_by_words(certificate.issuer) or _role_by_dc(certificate.issuer)

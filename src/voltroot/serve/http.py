@@ -35,6 +35,9 @@ class Servers:
     def listen(self, host: str, port: int, tls: Tls | None = None) -> int:
         """Open a socket and return its port; connections wait until ``run``."""
         listener = socket.create_server((host, port), backlog=2048, family=_family(host))
+        # asyncio does so only for sockets that name their protocol; without, each answer on a kept connection waits
+        # 40 ms for the client's delayed acknowledgement. What is accepted inherits it.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         config = uvicorn.Config(
             self._application,
             log_config=None,

@@ -1,45 +1,60 @@
-"""Opening the database, and bringing its schema up to date."""
+"""Opening the database, bringing its schema up to date, and transactions on it."""
 
 from __future__ import annotations
 
+import fcntl
+import functools
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from voltroot.errors import Unavailable
+from voltroot.errors import Malformed, Unavailable
 
 WRITE = {"voltroot_write": True}
+# PostgreSQL asks to try again after these: serialization_failure and deadlock_detected.
+AGAIN = frozenset({"40001", "40P01"})
+ATTEMPTS = 5
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Self = TypeVar("Self")
 
 
-def open_engine(url: str) -> Engine:
-    """Return an engine for a database address such as ``sqlite:////var/lib/voltroot/ledger.db``."""
-    engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    return engine
+def open_engine(url: str, password: str = "") -> Engine:
+    """Return an engine for ``sqlite:////var/lib/voltroot/ledger.db`` or ``postgresql://user@host/database``."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise Malformed(f"{url!r} is not the address of a database") from error
+    match parsed.get_backend_name():
+        case "sqlite":
+            return _open_sqlite(parsed)
+        case "postgresql":
+            return _open_postgresql(parsed, password)
+    raise Malformed(f"a ledger is kept in sqlite or postgresql, not in {parsed.get_backend_name()}")
 
 
 def sqlite_url(path: Path) -> str:
     """Return the address of a database file."""
-    return make_url("sqlite://").set(database=str(path)).render_as_string()
+    return URL.create("sqlite", database=str(path)).render_as_string()
 
 
-def migrate(engine: Engine) -> None:
-    """Create or upgrade the schema to the newest; does nothing where it is new."""
+def migrate(engine: Engine, revision: str = "head") -> None:
+    """Create or upgrade the schema; does nothing where it is new."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     with reached(), engine.connect() as connection:
         config.attributes["connection"] = connection.execution_options(**WRITE)
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
 
 
 @contextmanager
@@ -52,19 +67,76 @@ def reading(engine: Engine) -> Iterator[Connection]:
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """Open one transaction that writes; durable when the block has ended."""
-    with reached(), engine.connect().execution_options(**WRITE) as connection, connection.begin():
+    with reached(), _turn(engine), engine.connect().execution_options(**WRITE) as connection, connection.begin():
         yield connection
 
 
 @contextmanager
 def reached() -> Iterator[None]:
-    """Turn a database that does not answer into Unavailable; a broken constraint is a bug and passes."""
+    """Turn a database that does not answer into Unavailable; a wrong statement or broken constraint is a bug."""
     try:
         yield
-    except DBAPIError as error:
-        if isinstance(error.orig, sqlite3.IntegrityError) and not error.connection_invalidated:
+    except (IntegrityError, ProgrammingError, DataError):
+        raise
+    except (DBAPIError, PoolTimeout) as error:
+        if _sqlstate(error) in AGAIN:
             raise
-        raise Unavailable(f"the ledger's database does not answer: {error.orig}") from error
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        raise Unavailable(f"the ledger's database does not answer: {cause}") from error
+
+
+def retried(method: Callable[Concatenate[Self, P], R]) -> Callable[Concatenate[Self, P], R]:
+    """Run a method that is one transaction again where the database asks for it."""
+
+    @functools.wraps(method)
+    def attempt(self: Self, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return method(self, *args, **kwargs)
+            except DBAPIError as error:
+                if _sqlstate(error) not in AGAIN:
+                    raise
+        return method(self, *args, **kwargs)
+
+    return attempt
+
+
+def _sqlstate(error: Exception) -> str | None:
+    return getattr(getattr(error, "orig", None), "sqlstate", None)
+
+
+def _open_sqlite(url: URL) -> Engine:
+    engine = create_engine(url)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _open_postgresql(url: URL, password: str) -> Engine:
+    url = url.set(drivername="postgresql+psycopg", password=password or url.password)
+    try:
+        # A connection that died with the server is noticed before it is used; a server that is gone is not waited for.
+        return create_engine(
+            url,
+            pool_size=8,
+            max_overflow=16,
+            pool_timeout=5,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 5, "application_name": "voltroot"},
+        )
+    except ModuleNotFoundError as error:
+        raise Unavailable("PostgreSQL needs the extra: pip install 'voltroot[postgresql]'") from error
+
+
+@contextmanager
+def _turn(engine: Engine) -> Iterator[None]:
+    """Let processes on one SQLite file take turns at writing: its own lock starves whoever sleeps longest."""
+    if engine.dialect.name != "sqlite" or not engine.url.database:
+        yield
+        return
+    with Path(engine.url.database + ".turn").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

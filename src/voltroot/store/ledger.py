@@ -14,7 +14,7 @@ from voltroot.pki.certificates import Certificate
 from voltroot.pki.drafts import Draft, Order
 from voltroot.pki.ports import Credential, Entry, Reason, Revocation, State
 from voltroot.store import statements
-from voltroot.store.engine import reading, writing
+from voltroot.store.engine import reading, retried, writing
 from voltroot.store.statements import (
     AUDIT,
     CREDENTIALS,
@@ -49,13 +49,16 @@ class SqlLedger:
         self._take = statements.claim(engine.dialect.name)
         self._keep = statements.keep(engine.dialect.name)
 
+    @retried
     def reserve(self, drafts: Sequence[Draft], until: datetime) -> list[int | Failure]:
         """See ``Ledger.reserve``."""
         lease = _seconds(until)
         with writing(self._engine) as connection:
             moment = _seconds(self._now())
             self._void(connection, connection.execute(VOID_LOST, {"b_now": moment}).all())
-            connection.execute(self._reserve, [_row(draft, lease) for draft in drafts])
+            # All processes take keys and names in the same order, so that none waits for another that waits for it.
+            ordered = sorted(drafts, key=lambda draft: draft.order.key_hash)
+            connection.execute(self._reserve, [_row(draft, lease) for draft in ordered])
             found = connection.execute(NUMBERS, {"serials": [_octets(draft.serial) for draft in drafts]})
             numbers = {int.from_bytes(serial): number for serial, number in found}
             fresh = [draft for draft in drafts if draft.serial in numbers]
@@ -77,6 +80,7 @@ class SqlLedger:
             self._audit(connection, "certificate.reserved", asked)
         return [_outcome(draft, numbers.get(draft.serial), lost) for draft in drafts]
 
+    @retried
     def record(self, signed: Sequence[tuple[int, bytes]]) -> list[Entry | Failure]:
         """See ``Ledger.record``."""
         with writing(self._engine) as connection:
@@ -91,11 +95,13 @@ class SqlLedger:
         late = Unavailable("the certificate was not recorded in time: ask again")
         return [_entry(rows[number]) if number in rows else late for number in numbers]
 
+    @retried
     def abandon(self, numbers: Sequence[int]) -> None:
         """See ``Ledger.abandon``."""
         with writing(self._engine) as connection:
             self._void(connection, connection.execute(VOID_THESE, {"numbers": list(numbers)}).all())
 
+    @retried
     def take_in(self, certificate: bytes, profile: str, issuer: int | None) -> Entry:
         """See ``Ledger.take_in``."""
         read = Certificate.read(certificate)
@@ -152,6 +158,7 @@ class SqlLedger:
             found = {entry.serial: entry for entry in map(_entry, connection.execute(query))}
         return [found.get(serial) for serial in serials]
 
+    @retried
     def revoke(self, numbers: Sequence[int], reason: Reason, *, door: str, by: str = "") -> list[Entry]:
         """See ``Ledger.revoke``."""
         with writing(self._engine) as connection:
@@ -197,6 +204,7 @@ class SqlLedger:
         with reading(self._engine) as connection:
             return connection.execute(select(escrow.c.sealed).where(escrow.c.certificate == number)).scalar()
 
+    @retried
     def add_credential(self, number: int, use: str, label: str, key: str | None) -> Credential:
         """See ``Ledger.add_credential``."""
         with writing(self._engine) as connection:
@@ -226,7 +234,7 @@ class SqlLedger:
 
     def _claim(self, connection: Connection, drafts: Sequence[Draft], moment: int, until: int) -> set[int]:
         """Hold the names of drafts; returns the serials of those whose name was free."""
-        named = [draft for draft in drafts if draft.order.name is not None]
+        named = sorted((draft for draft in drafts if draft.order.name is not None), key=_place)
         for statement, chosen in (
             (self._take, [draft for draft in named if not draft.order.renewal]),
             (self._keep, [draft for draft in named if draft.order.renewal]),
@@ -281,6 +289,10 @@ def _row(draft: Draft, lease: int) -> dict[str, Any]:
         "lease": lease,
         "content": draft.tbs,
     }
+
+
+def _place(draft: Draft) -> tuple[str, str]:
+    return draft.order.profile.name, draft.order.name or ""
 
 
 def _claims(order: Order) -> bool:

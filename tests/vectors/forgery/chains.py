@@ -74,7 +74,7 @@ def signature_of_another_key() -> Sequence[Forged]:
 def reordered_chain() -> Sequence[Forged]:
     """Sub-CA 1 stands before sub-CA 2."""
     second, first, root = above(ca("CPO_SUB2_2"))
-    return [forge("reordered", AMENDMENT_1["SECC_2"]), first, second, root]
+    return [forge("reordered", AMENDMENT_1["SECC_2"]), first, second, root, root]
 
 
 @judged(Verdict.UNKNOWN_ISSUER, "SECC_2", "V2G2-925, RFC 5280 6.1.1 (d)")

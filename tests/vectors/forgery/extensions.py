@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 from vectors.forgery.corpus import caught_by
@@ -113,6 +114,13 @@ def subject_key_identifier_of_another_key(parts: Parts) -> Parts:
     return parts.having(oids.SUBJECT_KEY_IDENTIFIER, der.octet_string(bytes(8)))
 
 
+@caught_by("key_identifier_input", "SECC_2")
+def subject_key_identifier_of_the_whole_spki(parts: Parts) -> Parts:
+    """SubjectKeyIdentifier is made of the whole SubjectPublicKeyInfo, as in many real certificates."""
+    digest = hashlib.sha1(parts.spki).digest()
+    return parts.having(oids.SUBJECT_KEY_IDENTIFIER, der.octet_string(digest))
+
+
 @caught_by("authority_key_identifier", "SECC_2")
 def no_authority_key_identifier(parts: Parts) -> Parts:
     """AuthorityKeyIdentifier is absent."""
@@ -214,7 +222,7 @@ def ocsp_signer_without_nocheck(parts: Parts) -> Parts:
     return parts.without(oids.OCSP_NOCHECK)
 
 
-@caught_by("alternative_names", "TLS_SERVER", names=("*.example.com",))
+@caught_by("alternative_names", "CSMS_SERVER", names=("*.example.com",))
 def wildcard_san(parts: Parts) -> Parts:
     """SubjectAltName holds a wildcard."""
     return parts

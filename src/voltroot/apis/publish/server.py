@@ -60,27 +60,34 @@ class _Pages:
         self._publisher = publisher
 
     async def cas(self, request: Request) -> Response:
+        """All CAs as JSON."""
         return Response(await run_in_threadpool(self._publisher.cas), media_type="application/json")
 
     async def roots(self, request: Request) -> Response:
+        """The bundle of roots."""
         edition = request.query_params.get("edition")
         return Response(await run_in_threadpool(self._publisher.roots, edition), media_type=PEM)
 
     async def certificate(self, request: Request) -> Response:
+        """A CA in DER."""
         octets = await run_in_threadpool(self._publisher.certificate, request.path_params["slug"])
         return Response(octets, media_type=CERTIFICATE)
 
     async def pem(self, request: Request) -> Response:
+        """A CA in PEM."""
         return Response(await run_in_threadpool(self._publisher.pem, request.path_params["slug"]), media_type=PEM)
 
     async def chain(self, request: Request) -> Response:
+        """A CA and those above it in PEM."""
         return Response(await run_in_threadpool(self._publisher.chain, request.path_params["slug"]), media_type=PEM)
 
     async def certs_only(self, request: Request) -> Response:
+        """The same as PKCS #7."""
         octets = await run_in_threadpool(self._publisher.certs_only, request.path_params["slug"])
         return Response(octets, media_type=CERTS_ONLY)
 
     async def crl(self, request: Request) -> Response:
+        """A full CRL or a part of one."""
         slug, shard = request.path_params["slug"], _shard(request.path_params.get("shard"))
         lists = self._publisher.lists
         published = lists.ready(slug, shard)
@@ -89,23 +96,28 @@ class _Pages:
         return _published(request, published, CRL)
 
     async def get_ocsp(self, request: Request) -> Response:
+        """The answer to a request in the path (RFC 5019 5)."""
         return _published(request, await self._answer(_in_path(request.path_params["request"])), OCSP_RESPONSE)
 
     async def post_ocsp(self, request: Request) -> Response:
+        """The answer to a request in the body."""
         answer = await self._answer(await _body(request))
         # Answers to POST are not for caches (RFC 9110 9.3.3): they have no headers to read there.
         return Response(answer.octets, media_type=OCSP_RESPONSE)
 
     async def health(self, request: Request) -> Response:
+        """That the process lives."""
         return JSONResponse({"status": "alive"})
 
     async def ready(self, request: Request) -> Response:
+        """Whether it can do its work, and why not."""
         reasons = await run_in_threadpool(self._publisher.readiness.obstacles)
         if reasons:
             return JSONResponse({"status": "not ready", "reasons": reasons}, 503)
         return JSONResponse({"status": "ready"})
 
     async def metrics(self, request: Request) -> Response:
+        """The metrics in Prometheus's text format."""
         text = await run_in_threadpool(generate_latest, self._publisher.metrics.registry)
         return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 

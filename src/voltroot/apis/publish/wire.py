@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import Struct
 
-from voltroot.pki import crls, der
+from voltroot.pki import der
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.drafts import Addresses, Issuer
 
@@ -63,7 +63,7 @@ def certs_only(certificates: Iterable[Certificate]) -> bytes:
 def _ca(issuer: Issuer, addresses: Addresses) -> Ca:
     certificate = issuer.certificate
     place = f"{addresses.base}/ca/{issuer.slug}"
-    crl = f"{addresses.base}/crl/{issuer.slug}.crl" if crls.signs_crls(issuer) else ""
+    crl = f"{addresses.base}/crl/{issuer.slug}.crl" if issuer.signs_crls else ""
     return Ca(
         slug=issuer.slug,
         title=issuer.profile.title,

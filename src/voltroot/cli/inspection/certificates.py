@@ -25,26 +25,29 @@ from voltroot.errors import Failure
 from voltroot.pki import lints, oids
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.lints import Finding
-from voltroot.pki.profiles import Profile
-from voltroot.pki.recognise import recognise
-
-KEY_USAGES = (
-    "digitalSignature", "nonRepudiation", "keyEncipherment", "dataEncipherment", "keyAgreement", "keyCertSign",
-    "cRLSign", "encipherOnly", "decipherOnly",
-)  # fmt: skip
+from voltroot.pki.profiles import ANY_CA, Edition, Profile
+from voltroot.pki.recognise import recognise, role_of_issuer
+from voltroot.pki.rules.extensions import usage_names
 
 
 def certificate_section(certificate: Certificate, sight: Sight) -> Section:
     """Tell what a certificate is and says, and hold it against the profile that it means or was chosen."""
-    profile = sight.chosen or recognise(certificate, sight.profiles)
+    profile = profile_of(certificate, sight)
     issuer = signer(certificate, sight.pool)
     section = Section("certificate", title(certificate, profile), [*_facts(certificate, profile, issuer, sight)])
-    section.findings += _signature_findings(certificate, issuer, sight)
+    section.findings += _readable(_signature_findings(certificate, issuer, sight))
     section.findings += _time_findings(certificate, sight)
     if profile is not None:
         section.rules = len(lints.LINTS)
         section.findings += lints.lint(certificate, profile, issuer)
+        section.findings += _readable(_role_findings(certificate, profile))
     return section
+
+
+def profile_of(certificate: Certificate, sight: Sight) -> Profile | None:
+    """Return the profile that was chosen for the first certificate of all, or the one that a certificate means."""
+    chosen = sight.chosen if sight.pool and certificate is sight.pool[0] else None
+    return chosen or recognise(certificate, sight.profiles)
 
 
 def title(certificate: Certificate, profile: Profile | None) -> str:
@@ -136,7 +139,7 @@ def _ca_text(certificate: Certificate) -> str:
 
 
 def _usages(value: int | None) -> list[str] | None:
-    return None if value is None else [name for bit, name in enumerate(KEY_USAGES) if value & 0x8000 >> bit]
+    return None if value is None else usage_names(value)
 
 
 def _purpose(oid: str) -> str:
@@ -172,6 +175,13 @@ def _identifier_text(certificate: Certificate, profile: Profile | None) -> str:
             return ""
 
 
+def _readable(findings: Iterator[Finding]) -> list[Finding]:
+    try:
+        return list(findings)
+    except (Failure, ValueError):
+        return []  # the facts and the lints say what cannot be read
+
+
 def _signature_findings(certificate: Certificate, issuer: Certificate | None, sight: Sight) -> Iterator[Finding]:
     if issuer is not None:
         return
@@ -194,3 +204,13 @@ def _time_findings(certificate: Certificate, sight: Sight) -> Iterator[Finding]:
         yield error("expired", clause, f"it expired on {moment(certificate.not_after)}")
     if sight.at < certificate.not_before:
         yield error("not_yet_valid", clause, f"it is valid from {moment(certificate.not_before)} on")
+
+
+def _role_findings(certificate: Certificate, profile: Profile) -> Iterator[Finding]:
+    if profile.is_ca or profile.issuer == ANY_CA or profile.edition is Edition.OCPP:
+        return
+    issued = role_of_issuer(certificate)
+    # [V2G20-2331] vehicle certificates may come from the OEM's own CAs.
+    if issued and issued.leaf and profile.name[: len(issued.leaf)] != issued.leaf and profile.name != "VEHICLE_20":
+        name = certificate.issuer.get("CN")
+        yield warning("issuer_role", "V2G2-925", f"the {profile.title} is issued by {name}, a CA of another role")

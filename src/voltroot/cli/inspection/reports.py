@@ -72,9 +72,9 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What files are looked at with: the moment, the table, a profile where one was chosen, and all certificates given.
+    """What files are looked at with: the moment, the table, and all certificates given, in ``pool``.
 
-    Certificates of any file may be the issuers of those of another.
+    Certificates of any file may be the issuers of those of another. ``chosen`` is for the first of them.
     """
 
     at: datetime

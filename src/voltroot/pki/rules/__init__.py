@@ -1,0 +1,1 @@
+"""The rules that certificates are held against, in tables."""
