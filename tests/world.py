@@ -22,6 +22,7 @@ from voltroot.pki.issuers import Issuers
 from voltroot.pki.names import Name
 from voltroot.pki.ports import Entry
 from voltroot.pki.profiles import Profile, profiles
+from voltroot.pki.revision import Revision
 from voltroot.store.engine import migrate, open_engine, sqlite_url
 from voltroot.store.ledger import SqlLedger
 
@@ -89,7 +90,7 @@ class World:
 
     @cached_property
     def issuers(self) -> Issuers:
-        return Issuers(self.ledger, self.profiles)
+        return Issuers(self.ledger, self.profiles, Revision(self.ledger, self.clock))
 
     @cached_property
     def authority(self) -> Authority:

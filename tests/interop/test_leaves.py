@@ -138,16 +138,18 @@ def issue(backend: Backend, case: Case, folder: Path, name: str) -> Leaf:
     return leaf
 
 
-_issued: dict[tuple[int, Case], Leaf] = {}
+@pytest.fixture(scope="module")
+def issued() -> dict[Case, Leaf]:
+    """The leaves that this module's tests share."""
+    return {}
 
 
 @pytest.fixture
-def leaf(case: Case, backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Leaf:
+def leaf(case: Case, issued: dict[Case, Leaf], backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Leaf:
     """A valid certificate of a kind, issued once."""
-    place = (backend.port, case)
-    if place not in _issued:
-        _issued[place] = issue(backend, case, tmp_path_factory.mktemp("leaf"), f"leaf-{case}")
-    return _issued[place]
+    if case not in issued:
+        issued[case] = issue(backend, case, tmp_path_factory.mktemp("leaf"), f"leaf-{case}")
+    return issued[case]
 
 
 def chain(leaf: Leaf, trust: Trust) -> list[Path]:

@@ -36,6 +36,7 @@ from voltroot.pki.drafts import Addresses, Drafter
 from voltroot.pki.issuers import Issuers
 from voltroot.pki.ports import Clock, Credential
 from voltroot.pki.profiles import Profile, profiles
+from voltroot.pki.revision import Revision
 from voltroot.serve.http import Tls
 from voltroot.store.engine import migrate, open_engine, sqlite_url
 from voltroot.store.ledger import SqlLedger
@@ -112,7 +113,7 @@ class Backend:
     @cached_property
     def issuers(self) -> Issuers:
         """Which CA signs what."""
-        return Issuers(self.ledger, self.profiles)
+        return Issuers(self.ledger, self.profiles, Revision(self.ledger, self.now))
 
     @cached_property
     def addresses(self) -> Addresses:

@@ -11,6 +11,7 @@ from voltroot.pki.certificates import Certificate
 from voltroot.pki.drafts import Issuer
 from voltroot.pki.ports import Credential, Ledger
 from voltroot.pki.profiles import Profile, issuer_suite, slug
+from voltroot.pki.revision import Revision
 from voltroot.pki.suites import Suite
 
 CA, OCSP, CPS, TLS = "ca", "ocsp", "cps", "tls"
@@ -75,25 +76,26 @@ class Standing:
 
 
 class Issuers:
-    """The present ``Standing``, read from the ledger once and again when told so. Safe among threads."""
+    """The present ``Standing``, read from the ledger again whenever its revision has changed. Safe among threads."""
 
-    def __init__(self, ledger: Ledger, profiles: dict[str, Profile]) -> None:
+    def __init__(self, ledger: Ledger, profiles: dict[str, Profile], revision: Revision) -> None:
         self._ledger = ledger
         self.profiles = profiles
+        self.revision = revision
         self._lock = threading.Lock()
-        self._standing: Standing | None = None
+        self._standing: tuple[int, Standing] | None = None
 
     def standing(self) -> Standing:
-        """Return the credentials as last read."""
+        """Return the credentials as they are, or were less than the revision's period ago."""
+        revision = self.revision.read()
         with self._lock:
-            if self._standing is None:
-                self._standing = Standing(self._ledger.credentials(), self.profiles)
-            return self._standing
+            if self._standing is None or self._standing[0] != revision:
+                self._standing = revision, Standing(self._ledger.credentials(), self.profiles)
+            return self._standing[1]
 
     def reload(self) -> None:
-        """Forget what was read: a credential was added."""
-        with self._lock:
-            self._standing = None
+        """Look at the ledger's revision at once: this process has changed something."""
+        self.revision.forget()
 
 
 def require_ca(standing: Standing, slug_: str) -> Issuer:

@@ -136,7 +136,10 @@ class Ledger(Protocol):
         ...
 
     def revision(self) -> int:
-        """Return a number that grows with each revocation: what was computed at the same number still holds."""
+        """Return a number that grows with each revocation and each new credential.
+
+        What was computed from the ledger after reading a number holds for as long as the number stays.
+        """
         ...
 
     def sealed_key(self, number: int) -> bytes | None:

@@ -24,9 +24,11 @@ from voltroot.store.statements import (
     LIST_REVOKED,
     LOCK_NAME,
     NUMBERS,
+    RAISE_REVISION,
     RECORD,
     RECORDED,
     RECORDED_NOW,
+    REVISION,
     REVOKE,
     SEAL,
     SETTLE,
@@ -164,6 +166,9 @@ class SqlLedger:
         with writing(self._engine) as connection:
             marks = {"numbers": list(numbers), "b_now": _seconds(self._now()), "b_reason": reason.value}
             rows = connection.execute(REVOKE, marks).all()
+            if not rows:
+                return []
+            connection.execute(RAISE_REVISION)
             lines = [
                 {
                     "certificate": row.number,
@@ -197,7 +202,8 @@ class SqlLedger:
     def revision(self) -> int:
         """See ``Ledger.revision``."""
         with reading(self._engine) as connection:
-            return connection.execute(select(func.max(revocations.c.number))).scalar() or 0
+            number: int = connection.execute(REVISION).scalar_one()
+        return number
 
     def sealed_key(self, number: int) -> bytes | None:
         """See ``Ledger.sealed_key``."""
@@ -215,6 +221,7 @@ class SqlLedger:
                 slug = f"{label}-g{earlier + 1}" if earlier else label
                 values = {"certificate": number, "use": use, "label": label, "slug": slug, "key": key}
                 connection.execute(insert(credentials).values(values))
+                connection.execute(RAISE_REVISION)
                 detail = json.dumps({"use": use, "slug": slug})
                 self._audit(connection, "credential.added", [{"certificate": number, "door": "pki", "detail": detail}])
             for credential in self._credentials(connection):

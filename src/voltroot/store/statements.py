@@ -9,7 +9,7 @@ from sqlalchemy import Insert, bindparam, case, delete, func, insert, select, up
 from sqlalchemy.dialects import postgresql, sqlite
 
 from voltroot.pki.ports import State
-from voltroot.store.tables import audit, certificates, credentials, escrow, holdings, revocations
+from voltroot.store.tables import audit, certificates, counters, credentials, escrow, holdings, revocations
 
 DIALECT_INSERTS: dict[str, Callable[..., Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 VALID, REVOKED, RESERVED, VOID = (state.value for state in (State.VALID, State.REVOKED, State.RESERVED, State.VOID))
@@ -57,6 +57,8 @@ REVOKE = (
     .returning(certificates)
 )
 LIST_REVOKED = insert(revocations)
+REVISION = select(counters.c.value).where(counters.c.name == "revision")
+RAISE_REVISION = update(counters).where(counters.c.name == "revision").values(value=counters.c.value + 1)
 
 # A name is held exactly as long as one of its certificates is valid or reserved.
 LOCK_NAME = (

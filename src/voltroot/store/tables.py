@@ -107,6 +107,14 @@ credentials = Table(
     Column("key", String(128)),
 )
 
+# The revision: raised by each revocation and each new credential, in their transaction.
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
 audit = Table(
     "audit",
     metadata,

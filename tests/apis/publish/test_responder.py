@@ -81,6 +81,7 @@ def test_the_ledger_is_asked_only_when_something_may_have_changed(publishing: Pu
     revision, statuses = world.ledger.revision, world.ledger.statuses
     world.ledger.revision = lambda: asked.append("revision") or revision()
     world.ledger.statuses = lambda *all_: asked.append("statuses") or statuses(*all_)
+    world.clock.turn(seconds=1)
     for _ in range(50):
         ask_post(publishing.client, question)
     world.clock.turn(seconds=1)
@@ -202,6 +203,7 @@ def test_a_ledger_that_does_not_answer_means_try_later(publishing: Publishing) -
 
     issuer = publishing.world.issuers.standing().by_slug["cpo-sub2-2"].certificate
     publishing.world.ledger.revision = unavailable
+    publishing.world.clock.turn(seconds=1)
     answer = ask_post(publishing.client, request(cert_id(issuer, 1)))
     assert refusal(answer) is ResponseStatus.TRY_LATER
     assert publishing.client.get("/crl/cpo-sub2-2.crl").text == "the service could not do its work, try again later\n"

@@ -10,7 +10,6 @@ from datetime import timedelta
 from voltroot.apis.publish.directory import Directories
 from voltroot.apis.publish.metrics import Metrics
 from voltroot.apis.publish.published import Published, cacheable
-from voltroot.apis.publish.revision import Revision
 from voltroot.apis.publish.settings import Settings
 from voltroot.apis.publish.shelf import Shelf, SignedList
 from voltroot.errors import NotFound, Unavailable
@@ -18,6 +17,7 @@ from voltroot.pki import crls
 from voltroot.pki.drafts import Addresses, Issuer
 from voltroot.pki.issuers import require_ca
 from voltroot.pki.ports import Clock, Keyring, Ledger
+from voltroot.pki.revision import Revision
 
 log = logging.getLogger("voltroot")
 

@@ -12,7 +12,6 @@ from voltroot.apis.publish.lists import Lists
 from voltroot.apis.publish.metrics import Expiry, Metrics
 from voltroot.apis.publish.readiness import Readiness
 from voltroot.apis.publish.responder import Responder
-from voltroot.apis.publish.revision import Revision
 from voltroot.apis.publish.settings import Settings
 from voltroot.errors import Malformed
 from voltroot.pki.drafts import Addresses, Issuer
@@ -36,7 +35,7 @@ class Publisher:
         settings: Settings | None = None,
     ) -> None:
         settings = settings or Settings()
-        revision = Revision(ledger, now, settings.period)
+        revision = issuers.revision
         directories = Directories(issuers)
         self.metrics = Metrics(registry)
         registry.register(Expiry(issuers))

@@ -11,12 +11,12 @@ from voltroot.apis.publish.answers import Answer, Answers, KeptAnswer
 from voltroot.apis.publish.directory import Delegate, Directories, Family
 from voltroot.apis.publish.metrics import Metrics
 from voltroot.apis.publish.published import cacheable, uncacheable
-from voltroot.apis.publish.revision import Revision
 from voltroot.apis.publish.settings import Settings
 from voltroot.errors import Failure, Malformed, Unavailable
 from voltroot.pki import ocsp
 from voltroot.pki.ocsp import CertStatus, ResponseStatus
 from voltroot.pki.ports import Clock, Entry, Keyring, Ledger, State
+from voltroot.pki.revision import Revision
 
 log = logging.getLogger("voltroot")
 

@@ -11,8 +11,7 @@ class Settings:
     """Lives are from thisUpdate to nextUpdate, ages what HTTP caches are granted.
 
     ``crl_age`` with ``longest_rest`` stays below the minute within which a revocation is visible everywhere, and
-    ``ocsp_age`` with ``period`` near the second. ``period`` is how often the ledger is asked whether anything was
-    revoked, ``longest_rest`` the most that a CRL which takes long to make is left as it is.
+    ``ocsp_age`` near the second. ``longest_rest`` is the most that a CRL which takes long to make is left as it is.
     """
 
     crl_life: timedelta = timedelta(days=7)
@@ -21,5 +20,4 @@ class Settings:
     ocsp_life: timedelta = timedelta(hours=24)
     ocsp_age: timedelta = timedelta(seconds=1)
     unknown_life: timedelta = timedelta(minutes=1)
-    period: timedelta = timedelta(seconds=0.5)
     cached_answers: int = 50_000

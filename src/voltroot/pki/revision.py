@@ -1,4 +1,4 @@
-"""Knowing whether anything was revoked, without asking the ledger for each request."""
+"""Knowing whether anything has changed, without asking the ledger for each request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from voltroot.pki.ports import Clock, Ledger
 class Revision:
     """The ledger's revision as of less than ``period`` ago. Safe among threads."""
 
-    def __init__(self, ledger: Ledger, now: Clock, period: timedelta) -> None:
+    def __init__(self, ledger: Ledger, now: Clock, period: timedelta = timedelta(seconds=0.5)) -> None:
         self._ledger = ledger
         self._now = now
         self._period = period
@@ -26,6 +26,10 @@ class Revision:
         # A clock that was set back makes the age negative: ask.
         age = self._now().timestamp() - asked_at
         return revision if 0 <= age < self._period.total_seconds() else None
+
+    def forget(self) -> None:
+        """Ask the ledger at the next read."""
+        self._read = None
 
     def read(self) -> int:
         """Return the revision, asking the ledger where it has to be asked; of several threads one does."""

@@ -1,0 +1,39 @@
+"""Schemathesis holds the running Secondary Actor API against its own OpenAPI description."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from backend import VOLTROOT, Backend, run
+from voltroot.apis.pnc.openapi import OPERATIONS
+
+SCHEMATHESIS = VOLTROOT.with_name("schemathesis")
+
+
+def judged(backend: Backend, folder: Path, *options: str) -> None:
+    """Run every check on every operation; none may fail, and every operation must have had its cases."""
+    report = folder / "report.json"
+    command = [SCHEMATHESIS, "run", f"{backend.url}/api/v2/openapi.json", "--checks", "all", "--no-color"]
+    said = run(*command, "--report-json-path", report, *options, cwd=folder)
+    told = json.loads(report.read_text())
+    assert (told["complete"], told["failures"], told["errors"]) == (True, [], []), said
+    assert told["operations"]["tested"] == len(OPERATIONS)
+    for phase in ("coverage", "fuzzing", "stateful"):
+        assert told["phases"][phase]["status"] == "success", (phase, said)
+    assert told["test_cases"]["generated"] > 1000
+    # Not refusals only: some of what it made up was good enough to be issued.
+    assert '"event": "certificate.issued"' in backend.log.read_text()
+    assert backend.faults() == []
+
+
+@pytest.mark.slow
+def test_schemathesis_finds_no_500_and_no_undocumented_answer(own_backend: Backend, tmp_path: Path) -> None:
+    judged(own_backend, tmp_path, "--generation-deterministic")
+
+
+@pytest.mark.soak
+def test_schemathesis_finds_nothing_in_two_minutes_either(own_backend: Backend, tmp_path: Path) -> None:
+    judged(own_backend, tmp_path, "--max-time", "110", "--generation-database", "none")
