@@ -83,16 +83,16 @@ def test_an_ocsp_answer_with_each_octet_changed_or_cut_there(samples: Samples) -
     [
         (b"", "it is empty"),
         (b" \n\t", "it is empty"),
-        (b"hello, world", "it is neither PEM nor DER nor base64"),
-        (b'{"status": "success"}', "it is neither PEM nor DER nor base64"),
+        (b"hello, world", "it is neither PEM nor DER nor base64 of anything known here"),
+        (b'{"status": "success"}', "it is neither PEM nor DER nor base64 of anything known here"),
         (b"-----BEGIN CERTIFICATE-----\nMIIB", "the PEM block 'CERTIFICATE' has no END line of its own"),
         (b"-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----", "the PEM block CERTIFICATE is not base64"),
         (
             b"-----BEGIN EC PARAMETERS-----\nBg==\n-----END EC PARAMETERS-----",
             "it holds no PEM block of a kind known here",
         ),
-        (REAL[:-1], "an ASN.1 element breaks off before its end"),
-        (bytes.fromhex("040100"), "it is no certificate, request, key, PFX, PKCS#7, CRL or OCSP message"),
+        (REAL[:-1], "its DER cannot be read: an ASN.1 element breaks off before its end"),
+        (bytes.fromhex("040100"), "it is neither PEM nor DER nor base64 of anything known here"),
         (bytes.fromhex("3000"), "it is no certificate, request, key, PFX, PKCS#7, CRL or OCSP message"),
     ],
 )

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import fcntl
 import logging
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -69,6 +70,15 @@ class Backend:
             self.ceremony.perform()
             assert self.escrow is not None, "the escrow key is made with the PKI"
         self.check()
+
+    @property
+    def is_made(self) -> bool:
+        """Whether there is a PKI already; of PostgreSQL that is found out by preparing it."""
+        return bool(self.config.ledger.url) or (self.config.folder / "ledger.db").exists()
+
+    def close(self) -> None:
+        """Let go of the database's connections."""
+        self._engine.dispose()
 
     def migrate(self) -> None:
         """Bring the schema up to date without making anything."""
@@ -180,7 +190,9 @@ class Backend:
         credential = self.ceremony.tls_server(self.config.serve.tls_hosts)
         chain = [credential.entry.read(), *self.issuers.standing().chain(credential.entry.issuer)[:-1]]
         path = self.config.folder / "tls-server.pem"
-        path.write_text("".join(pem("CERTIFICATE", certificate.der) for certificate in chain), encoding="ascii")
+        temporary = path.with_suffix(f".{os.getpid()}")
+        temporary.write_text("".join(pem("CERTIFICATE", certificate.der) for certificate in chain), encoding="ascii")
+        temporary.replace(path)
         passphrase = read_secret(self.config.keys.passphrase_file)
         return Tls(path, self.keyring.path(str(credential.key)), passphrase or None)
 
@@ -212,7 +224,10 @@ class Backend:
 
     @cached_property
     def _engine(self) -> Engine:
-        return open_engine(sqlite_url(self.config.folder / "ledger.db"))
+        ledger = self.config.ledger
+        return open_engine(
+            ledger.url or sqlite_url(self.config.folder / "ledger.db"), read_secret(ledger.password_file)
+        )
 
 
 @contextlib.contextmanager

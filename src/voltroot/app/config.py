@@ -30,7 +30,15 @@ class Serve(Section, frozen=True):
     port: Port = 15118
     tls_port: Port = 15119
     tls_hosts: tuple[str, ...] = ("localhost", "127.0.0.1")
+    processes: Annotated[int, Meta(ge=1, le=64)] = 1
     base: Annotated[str, Meta(pattern="^(https?://[!-~]+)?$", max_length=160)] = ""
+
+
+class Ledger(Section, frozen=True):
+    """Where the records are: a file in the data folder, or PostgreSQL at ``url``; the file holds its password."""
+
+    url: Annotated[str, Meta(pattern="^(postgresql://.*)?$")] = ""
+    password_file: str = ""
 
 
 class Subject(Section, frozen=True):
@@ -90,6 +98,7 @@ class Config(Section, frozen=True):
 
     data: str = "voltroot-data"
     serve: Serve = Serve()
+    ledger: Ledger = Ledger()
     subject: Subject = Subject()
     ca: Ca = Ca()
     profiles: Profiles = Profiles()

@@ -36,7 +36,7 @@ def load_config(config: Path | None, data: str | None, **serve: Any) -> Config:
 def existing_backend(config: Path | None, data: str | None) -> Backend:
     """Return the backend of a folder that has a PKI, or say how to make one."""
     backend = Backend(load_config(config, data))
-    if not (backend.config.folder / "ledger.db").exists():
+    if not backend.is_made:
         raise click.ClickException(f"there is no PKI in {backend.config.folder}: make one with 'voltroot pki init'")
     backend.migrate()
     return backend

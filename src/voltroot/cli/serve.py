@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 
 import click
 
-from voltroot.app import logs
+from voltroot.app import logs, processes
 from voltroot.app.backend import Backend
 from voltroot.cli.options import backend_options, load_config, show_progress
-from voltroot.errors import Unavailable
-from voltroot.serve.http import Servers
+from voltroot.serve.http import open_socket
 
 
 @click.command(
@@ -20,45 +18,34 @@ from voltroot.serve.http import Servers
 Examples:
   voltroot serve
   voltroot serve --data /var/lib/voltroot --config /etc/voltroot.toml
-  voltroot serve --port 8080 --tls-port 8443 --base http://pki.example.com"""
+  voltroot serve --port 8080 --tls-port 8443 --base http://pki.example.com --processes 4"""
 )
 @backend_options
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port for HTTP.  [default: 15118]")
 @click.option("--tls-port", type=click.IntRange(0, 65535), help="Port for HTTPS.  [default: 15119]")
 @click.option("--base", metavar="URL", help="Public address that certificates name for CRLs and OCSP.")
-def serve(
-    config: Path | None, data: str | None, host: str | None, port: int | None, tls_port: int | None, base: str | None
-) -> None:
+@click.option("--processes", type=click.IntRange(1, 64), help="Processes that share the work.  [default: 1]")
+def serve(config: Path | None, data: str | None, **options: str | int | None) -> None:
     """Run the backend; on first start it makes itself a complete test PKI.
 
     Standard output says what is where; the log goes to standard error, a JSON object a line.
     """
-    loaded = load_config(config, data, host=host, port=port, tls_port=tls_port, base=base)
+    loaded = load_config(config, data, **options)
     logs.configure(loaded.log.level)
     terminal = sys.stderr.isatty()
     backend = Backend(loaded, progress=show_progress if terminal else lambda label: None)
-    if not (loaded.folder / "ledger.db").exists():
+    if not backend.is_made:
         click.echo(f"First start: making a complete test PKI in {loaded.folder} ...")
     backend.prepare()
-    servers = Servers(backend.application)
-    try:
-        servers.listen(loaded.serve.host, loaded.serve.port)
-        servers.listen(loaded.serve.host, loaded.serve.tls_port, backend.tls())
-    except OSError as error:
-        raise Unavailable(f"the address cannot be used: {error.strerror}; choose others with --host, --port and "
-                          "--tls-port") from error  # fmt: skip
+    own = loaded.serve
+    listeners = [(open_socket(own.host, own.port), False), (open_socket(own.host, own.tls_port), True)]
     click.echo(("\r\033[K" if terminal else "") + _where(backend))
-    asyncio.run(_run(backend, servers))
-
-
-async def _run(backend: Backend, servers: Servers) -> None:
-    def renew_tls() -> None:
-        backend.tls()
-        servers.reload_tls()
-
-    async with backend.running(renew_tls):
-        await servers.run()
+    backend.close()
+    if own.processes == 1:
+        processes.serve(loaded, listeners)
+    else:
+        processes.serve_with(own.processes, loaded, listeners)
 
 
 def _where(backend: Backend) -> str:

@@ -14,10 +14,12 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from voltroot.errors import Unavailable
+
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """Where the server's certificate chain and key are; both are read again by ``Servers.reload_tls``."""
+    """Where the server's certificate chain and key are."""
 
     chain: Path
     key: Path
@@ -30,14 +32,10 @@ class Servers:
     def __init__(self, application: ASGIApp) -> None:
         self._application = RawPath(application)
         self._servers: list[_Server] = []
-        self._tls: list[tuple[ssl.SSLContext, Tls]] = []
+        self._contexts: list[ssl.SSLContext] = []
 
-    def listen(self, host: str, port: int, tls: Tls | None = None) -> int:
-        """Open a socket and return its port; connections wait until ``run``."""
-        listener = socket.create_server((host, port), backlog=2048, family=_family(host))
-        # asyncio does so only for sockets that name their protocol; without, each answer on a kept connection waits
-        # 40 ms for the client's delayed acknowledgement. What is accepted inherits it.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def add(self, listener: socket.socket, tls: Tls | None = None) -> None:
+        """Serve on an open socket, with TLS where a certificate is given."""
         config = uvicorn.Config(
             self._application,
             log_config=None,
@@ -52,14 +50,12 @@ class Servers:
         config.load()
         if tls is not None and config.ssl is not None:
             config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
-            self._tls.append((config.ssl, tls))
+            self._contexts.append(config.ssl)
         self._servers.append(_Server(config, [listener]))
-        port_: int = listener.getsockname()[1]
-        return port_
 
-    def reload_tls(self) -> None:
-        """Read certificates and keys again; connections from now on see the new ones."""
-        for context, tls in self._tls:
+    def reload_tls(self, tls: Tls) -> None:
+        """Take another certificate and key; connections from now on see them."""
+        for context in self._contexts:
             context.load_cert_chain(tls.chain, tls.key, tls.password)
 
     async def run(self) -> None:
@@ -75,6 +71,19 @@ class Servers:
         """Take no more connections and let open requests finish."""
         for server in self._servers:
             server.should_exit = True
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """Open a listening socket, or raise Unavailable; connections wait until somebody serves it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), backlog=2048, family=family)
+    except OSError as error:
+        raise Unavailable(f"the address {host}:{port} cannot be used: {error.strerror}; choose another") from error
+    # asyncio does so only for sockets that name their protocol; without, each answer on a kept connection waits
+    # 40 ms for the client's delayed acknowledgement. What is accepted inherits it.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 class RawPath:
@@ -99,7 +108,3 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to ``Servers``, which stops all servers at once."""
         yield
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET

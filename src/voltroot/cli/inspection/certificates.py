@@ -11,6 +11,7 @@ from voltroot.cli.inspection.reports import (
     Row,
     Section,
     Sight,
+    counted,
     error,
     facts,
     iso,
@@ -105,14 +106,10 @@ def _signer_text(certificate: Certificate, issuer: Certificate | None) -> str:
 def _valid_text(certificate: Certificate, sight: Sight) -> str:
     span = f"{certificate.not_before:%Y-%m-%d %H:%M:%S} to {moment(certificate.not_after)}"
     if sight.at < certificate.not_before:
-        return f"{span}, begins in {_days((certificate.not_before - sight.at).days)}"
+        return f"{span}, begins in {counted((certificate.not_before - sight.at).days, 'day')}"
     if sight.at > certificate.not_after:
-        return f"{span}, expired {_days((sight.at - certificate.not_after).days)} ago"
-    return f"{span}, {_days((certificate.not_after - sight.at).days)} left"
-
-
-def _days(count: int) -> str:
-    return "1 day" if count == 1 else f"{count} days"
+        return f"{span}, expired {counted((sight.at - certificate.not_after).days, 'day')} ago"
+    return f"{span}, {counted((certificate.not_after - sight.at).days, 'day')} left"
 
 
 def _size_text(certificate: Certificate, profile: Profile | None) -> str:

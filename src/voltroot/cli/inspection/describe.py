@@ -9,7 +9,7 @@ from voltroot.cli.inspection.certificates import certificate_section
 from voltroot.cli.inspection.chains import chain_section
 from voltroot.cli.inspection.documents import CertificateBag, CertificationRequest, Pfx, PublicHalf
 from voltroot.cli.inspection.readers import Contents, Item
-from voltroot.cli.inspection.reports import Fact, Report, Section, Sight
+from voltroot.cli.inspection.reports import Fact, Report, Section, Sight, counted
 from voltroot.cli.inspection.statuses import Crl, OcspAnswer
 from voltroot.pki import ocsp
 from voltroot.pki.certificates import Certificate
@@ -47,7 +47,7 @@ def _containers(items: Sequence[Item]) -> Iterator[Section]:
             case Pfx():
                 yield possession.pfx_section(item)
             case CertificateBag(certificates):
-                count = Fact("certificates", len(certificates), "holds", f"{len(certificates)} certificates")
+                count = Fact("certificates", len(certificates), "holds", counted(len(certificates), "certificate"))
                 yield Section("pkcs7", "Certificates in a PKCS#7 message", [count])
 
 

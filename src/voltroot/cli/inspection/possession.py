@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 
 from voltroot.cli.inspection.documents import CertificationRequest, Pfx, PublicHalf
-from voltroot.cli.inspection.reports import SIGNATURES, Fact, Json, Row, Section, Sight, error, facts, key_kind
+from voltroot.cli.inspection.reports import SIGNATURES, Fact, Json, Row, Section, Sight, counted, error, facts, key_kind
 from voltroot.cli.inspection.shapes import read_extensions
 from voltroot.errors import Failure
 from voltroot.pki import oids, suites
@@ -63,7 +63,12 @@ def pfx_section(pfx: Pfx) -> Section:
     count = len(pfx.certificates)
     section.facts += [
         Fact("password", pfx.password, "opened", _opened(pfx.password)),
-        Fact("certificates", count, "holds", f"{count} certificates and {'a' if pfx.key else 'no'} private key"),
+        Fact(
+            "certificates",
+            count,
+            "holds",
+            f"{counted(count, 'certificate')} and {'a' if pfx.key else 'no'} private key",
+        ),
     ]
     if pfx.key is None:
         section.findings.append(error("key", "RFC 7292 4.2", "it holds no private key"))

@@ -18,6 +18,8 @@ from voltroot.pki.der import SEQUENCE
 
 Item = Certificate | CertificationRequest | PublicHalf | Pfx | CertificateBag | Crl | OcspAnswer | ocsp.Request
 
+NOTHING_KNOWN = "it is neither PEM nor DER nor base64 of anything known here"
+
 
 class Contents(NamedTuple):
     """The items of one file, in its order, and how they were written."""
@@ -41,13 +43,22 @@ def _blocks(data: bytes) -> tuple[str, list[bytes]]:
     """The DER elements of a file, and the name of the encoding that they were found in."""
     text = _text(data)
     if text is None:
-        return "DER", [element.whole for element in der.children(data)]
+        return "DER", _elements(data)
     if "-----BEGIN" in text:
         return "PEM", list(_pem_blocks(text))
     octets = _base64(text)
     if octets.lstrip().startswith(b"-----BEGIN"):  # as in a Kubernetes secret
         return "PEM in base64", list(_pem_blocks(octets.decode("latin-1")))
-    return "base64", [element.whole for element in der.children(octets)]
+    return "base64", _elements(octets)
+
+
+def _elements(octets: bytes) -> list[bytes]:
+    if octets[0] != SEQUENCE:  # as all begin that is read here
+        raise Malformed(NOTHING_KNOWN)
+    try:
+        return [element.whole for element in der.children(octets)]
+    except Malformed as error:
+        raise Malformed(f"its DER cannot be read: {error}") from error
 
 
 _BYTE_ORDER_MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig"))
@@ -104,7 +115,7 @@ def _one(octets: bytes, label: str) -> bytes:
 def _base64(text: str) -> bytes:
     compact = "".join(text.split()).translate(str.maketrans("-_", "+/")).rstrip("=")
     if not re.fullmatch("[A-Za-z0-9+/]{4,}", compact) or len(compact) % 4 == 1:
-        raise Malformed("it is neither PEM nor DER nor base64")
+        raise Malformed(NOTHING_KNOWN)
     return read_base64(compact + "=" * (-len(compact) % 4), "the text")
 
 

@@ -134,6 +134,11 @@ def warning(lint: str, clause: str, text: str) -> Finding:
     return Finding(lint, Level.WARNING, clause, text)
 
 
+def counted(count: int, thing: str) -> str:
+    """Return a number of things."""
+    return f"{count} {thing}" + ("" if count == 1 else "s")
+
+
 def moment(at: datetime) -> str:
     """Return a moment as people read it."""
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
