@@ -60,7 +60,7 @@ def key_section(key: PublicHalf, beside: Sequence[Certificate], sight: Sight) ->
 def pfx_section(pfx: Pfx) -> Section:
     """Tell what a PFX holds, and whether its key is that of its certificate."""
     section = Section("pfx", "PFX (PKCS#12)")
-    count = len(pfx.certificates)
+    held = f"{counted(len(pfx.certificates), 'certificate')} and {'a' if pfx.key else 'no'} private key"
     section.facts += [
         Fact("password", pfx.password, "opened", _opened(pfx.password)),
         Fact(
