@@ -8,7 +8,8 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --python-version 3.11 --universal -
 	--no-header --no-annotate --quiet $(if $(UPGRADE),--upgrade)
 
 # The programs that judge our certificates in the tests, each with the Debian package that brings it.
-JUDGES := openssl:openssl certtool:gnutls-bin strace:strace keytool:default-jre-headless
+JUDGES := openssl:openssl certtool:gnutls-bin strace:strace keytool:default-jre-headless \
+	pg_lsclusters:postgresql cfssl:golang-cfssl nginx:nginx-light
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import os
 import random
 import signal
 import socket
@@ -79,9 +81,13 @@ class Client:
 
 @dataclass
 class Backend:
-    """A backend in a folder; it may be stopped or killed and started again there."""
+    """A backend in a folder; it may be stopped or killed and started again there.
+
+    ``options`` are further words of its command line.
+    """
 
     folder: Path
+    options: tuple[str, ...] = ()
     port: int = field(default_factory=lambda: free_port())
     tls_port: int = field(default_factory=lambda: free_port())
     process: subprocess.Popen[bytes] | None = None
@@ -116,11 +122,10 @@ class Backend:
         """Start it and do not wait."""
         assert self.process is None, "it runs already"
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = [*under, str(VOLTROOT), "serve", "--data", str(self.data)]
+        command = [*under, str(VOLTROOT), "serve", "--data", str(self.data), *self.options]
+        command += ["--port", str(self.port), "--tls-port", str(self.tls_port)]
         with self.log.open("ab") as log, (self.folder / "backend.out").open("ab") as out:
-            self.process = subprocess.Popen(
-                [*command, "--port", str(self.port), "--tls-port", str(self.tls_port)], stdout=out, stderr=log
-            )
+            self.process = subprocess.Popen(command, stdout=out, stderr=log, start_new_session=True)
 
     def is_ready(self) -> bool:
         """Ask it whether it is."""
@@ -164,13 +169,21 @@ class Backend:
     def _end(self, number: signal.Signals) -> int:
         process, self.process = self.process, None
         assert process is not None, "it does not run"
-        process.send_signal(number)
+        if number == signal.SIGKILL:
+            self._kill_all(process)
+        else:
+            process.send_signal(number)
         try:
             return process.wait(30)
         except subprocess.TimeoutExpired:
-            process.kill()
+            self._kill_all(process)
             process.wait()
             raise
+
+    def _kill_all(self, process: subprocess.Popen[bytes]) -> None:
+        # It may have ended by itself, and its children with it.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def free_port() -> int:

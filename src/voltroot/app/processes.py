@@ -3,69 +3,115 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import multiprocessing
 import os
 import signal
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.context import SpawnProcess
-from types import FrameType
 
 from voltroot.app import logs
 from voltroot.app.backend import Backend
 from voltroot.app.config import Config
+from voltroot.errors import Failure
 from voltroot.serve.http import Servers
 
 log = logging.getLogger("voltroot")
 
+Load = Callable[[], Config]
 Listeners = Sequence[tuple[socket.socket, bool]]
 
+# How long a child may take to come up before the next one is replaced.
+READY_WITHIN = 30.0
 
-def serve(config: Config, listeners: Listeners) -> None:
-    """Serve until SIGTERM or SIGINT; ``listeners`` are open sockets and whether each speaks TLS."""
-    backend = Backend(config)
+
+def serve(load: Load, listeners: Listeners, ready: Callable[[], None] = lambda: None) -> None:
+    """Serve until SIGTERM or SIGINT; ``listeners`` are open sockets and whether each speaks TLS.
+
+    SIGHUP takes the log level and the TLS certificate anew.
+    """
+    backend = Backend(load())
     backend.check()
     servers = Servers(backend.application)
     for listener, tls in listeners:
         servers.add(listener, backend.tls() if tls else None)
-    asyncio.run(_run(backend, servers))
+
+    def reload_tls() -> None:
+        servers.reload_tls(backend.tls())
+
+    async def run() -> None:
+        with contextlib.suppress(ValueError, RuntimeError):
+            # Only the main thread hears signals.
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, load, reload_tls)
+        async with backend.running(reload_tls):
+            ready()
+            await servers.run()
+
+    asyncio.run(run())
 
 
-def serve_with(count: int, config: Config, listeners: Listeners) -> None:
-    """Serve with many processes until SIGTERM or SIGINT; one that dies is replaced."""
-    stopping = threading.Event()
-    spawn = multiprocessing.get_context("spawn")
+def serve_with(count: int, load: Load, listeners: Listeners) -> None:
+    """Serve with many processes until SIGTERM or SIGINT; one that dies is replaced.
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        stopping.set()
+    SIGHUP replaces them one after the other, each with the configuration as it is then; no connection is refused.
+    """
+    wanted: list[int] = []
+    heard = threading.Event()
 
-    def start() -> SpawnProcess:
-        child = spawn.Process(target=_child, args=(config, listeners))
-        child.start()
-        return child
+    def hear(number: int, _frame: object) -> None:
+        wanted.append(number)
+        heard.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    children = [start() for _ in range(count)]
-    while not stopping.wait(0.2):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, hear)
+    children = [_start(load, listeners) for _ in range(count)]
+    while not {signal.SIGTERM, signal.SIGINT} & set(wanted):
+        if signal.SIGHUP in wanted:
+            wanted.remove(signal.SIGHUP)
+            _replace(children, load, listeners)
         for place, child in enumerate(children):
             if not child.is_alive():
                 log.error("process.died", extra={"exit_code": child.exitcode})
-                # A process that cannot start is not started again in a hurry.
-                stopping.wait(1)
-                children[place] = start()
+                # One that cannot start is not started again in a hurry.
+                heard.wait(1)
+                children[place] = _start(load, listeners)
+        heard.wait(0.2)
+        heard.clear()
     for child in children:
         child.terminate()
     for child in children:
         child.join()
 
 
-def _child(config: Config, listeners: Listeners) -> None:
-    logs.configure(config.log.level)
+def _replace(children: list[SpawnProcess], load: Load, listeners: Listeners) -> None:
+    try:
+        logs.configure(load().log.level)
+    except Failure as failure:
+        log.error("reload.refused", extra={"why": str(failure)})
+        return
+    for place, child in enumerate(children):
+        spawn = multiprocessing.get_context("spawn")
+        up = spawn.Event()
+        children[place] = _start(load, listeners, up)
+        up.wait(READY_WITHIN)
+        child.terminate()
+        child.join()
+    log.info("configuration.reloaded")
+
+
+def _start(load: Load, listeners: Listeners, up: object = None) -> SpawnProcess:
+    child = multiprocessing.get_context("spawn").Process(target=_child, args=(load, listeners, up))
+    child.start()
+    return child
+
+
+def _child(load: Load, listeners: Listeners, up: threading.Event | None) -> None:
+    logs.configure(load().log.level)
     threading.Thread(target=_follow_parent, daemon=True).start()
-    serve(config, listeners)
+    serve(load, listeners, up.set if up is not None else lambda: None)
 
 
 def _follow_parent() -> None:
@@ -76,6 +122,11 @@ def _follow_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-async def _run(backend: Backend, servers: Servers) -> None:
-    async with backend.running(lambda: servers.reload_tls(backend.tls())):
-        await servers.run()
+def _reload(load: Load, reload_tls: Callable[[], None]) -> None:
+    try:
+        logs.configure(load().log.level)
+        reload_tls()
+    except Failure as failure:
+        log.error("reload.refused", extra={"why": str(failure)})
+        return
+    log.info("configuration.reloaded")

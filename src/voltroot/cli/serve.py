@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -31,7 +32,8 @@ def serve(config: Path | None, data: str | None, **options: str | int | None) ->
 
     Standard output says what is where; the log goes to standard error, a JSON object a line.
     """
-    loaded = load_config(config, data, **options)
+    load = partial(load_config, config, data, **options)
+    loaded = load()
     logs.configure(loaded.log.level)
     terminal = sys.stderr.isatty()
     backend = Backend(loaded, progress=show_progress if terminal else lambda label: None)
@@ -43,9 +45,9 @@ def serve(config: Path | None, data: str | None, **options: str | int | None) ->
     click.echo(("\r\033[K" if terminal else "") + _where(backend))
     backend.close()
     if own.processes == 1:
-        processes.serve(loaded, listeners)
+        processes.serve(load, listeners)
     else:
-        processes.serve_with(own.processes, loaded, listeners)
+        processes.serve_with(own.processes, load, listeners)
 
 
 def _where(backend: Backend) -> str:

@@ -63,12 +63,7 @@ def pfx_section(pfx: Pfx) -> Section:
     held = f"{counted(len(pfx.certificates), 'certificate')} and {'a' if pfx.key else 'no'} private key"
     section.facts += [
         Fact("password", pfx.password, "opened", _opened(pfx.password)),
-        Fact(
-            "certificates",
-            count,
-            "holds",
-            f"{counted(count, 'certificate')} and {'a' if pfx.key else 'no'} private key",
-        ),
+        Fact("certificates", len(pfx.certificates), "holds", held),
     ]
     if pfx.key is None:
         section.findings.append(error("key", "RFC 7292 4.2", "it holds no private key"))
