@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from world import World
 
 from voltroot.errors import KeyReused, NameTaken
 from voltroot.pki.chains import Verdict, judge
+from world import World
 
 
 def test_a_certificate_verifies_up_to_its_root(world: World) -> None:

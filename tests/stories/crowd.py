@@ -134,7 +134,8 @@ class Worker:
                 except ConnectionRefusedError:
                     # Nobody listens, so nobody heard it.
                     time.sleep(0.01)
-                except (OSError, http.client.HTTPException):
+                except (OSError, http.client.HTTPException) as e:
+                    print("X", self._number, round(time.monotonic(),3), asked.verb, repr(e)[:100])
                     holder.open = asked
                 else:
                     if not holder.note(asked, answer):
@@ -143,7 +144,7 @@ class Worker:
     def _choose(self) -> Holder:
         """One of the latest holders, or a new one."""
         known = [holder for holder in self.holders[-20:] if holder.open is None]
-        if known and self._random.random() < 0.5:
+        if known and (not known[-1].told or self._random.random() < 0.6):
             return self._random.choice(known)
         role = self._random.choice(["cpo", "cpo", "oem"])
         self.holders.append(Holder(role, f"{role}-{self._number}-{len(self.holders)}"))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from voltroot.errors import Refused
@@ -190,6 +191,18 @@ class Drafter:
         if place not in self._heads:
             self._heads[place] = _usage_extensions(profile, suite)
         return self._heads[place]
+
+
+def prove(placeholder: Certificate) -> None:
+    """Fail unless an independent parser reads from a draft what was meant to stand in it."""
+    read = x509.load_der_x509_certificate(placeholder.der)
+    extensions = [(each.oid.dotted_string, each.critical) for each in read.extensions]
+    theirs = (read.serial_number, read.not_valid_before_utc, read.not_valid_after_utc, extensions)
+    own = [(oid, extension.critical) for oid, extension in placeholder.extension_list]
+    ours = (placeholder.serial, placeholder.not_before, placeholder.not_after, own)
+    names = (read.issuer.public_bytes(), read.subject.public_bytes())
+    if theirs != ours or names != (placeholder.issuer_der, placeholder.subject_der):
+        raise AssertionError("a draft does not say what it was meant to say")
 
 
 def serial_number() -> int:

@@ -144,7 +144,8 @@ def _subject_bounds(case: Case) -> str | None:
 def _identifier(case: Case) -> str | None:
     name = case.certificate.subject.get("CN")
     findings = [kind(name).finding for kind in IDENTIFIERS.get(case.profile.name, ())] if name else []
-    return None if None in findings else next(iter(findings), None)
+    # The clause that a finding ends with stands in the table as well.
+    return None if None in findings or not findings else str(findings[0]).rpartition(" (")[0]
 
 
 # The CN of a SECC of -2 is an EVSEID, or a SECC ID as in -20.
