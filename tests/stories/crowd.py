@@ -134,8 +134,7 @@ class Worker:
                 except ConnectionRefusedError:
                     # Nobody listens, so nobody heard it.
                     time.sleep(0.01)
-                except (OSError, http.client.HTTPException) as e:
-                    print("X", self._number, round(time.monotonic(),3), asked.verb, repr(e)[:100])
+                except (OSError, http.client.HTTPException):
                     holder.open = asked
                 else:
                     if not holder.note(asked, answer):

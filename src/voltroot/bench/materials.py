@@ -40,6 +40,11 @@ def station_id(number: int) -> str:
     return "".join(elements) + SECCID.checks[0](*elements)
 
 
+def old_station_id(number: int) -> str:
+    """Return the id of a station that has had its certificate for long."""
+    return f"DEOLDS{number:033}"
+
+
 def stations(suite: Suite, count: int) -> list[Station]:
     """Make so many stations, each with a key of its own; all processors work on it."""
     workers = os.cpu_count() or 1

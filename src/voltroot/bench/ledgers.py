@@ -1,0 +1,203 @@
+"""A complete PKI in a folder, with as many rows in its ledger as a measurement wants."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Engine, Table, text
+from sqlalchemy.engine import make_url
+
+from voltroot.app.backend import Backend
+from voltroot.app.config import Config
+from voltroot.bench import servers
+from voltroot.bench.materials import old_station_id
+from voltroot.bench.servers import Server
+from voltroot.pki import suites
+from voltroot.pki.drafts import Order
+from voltroot.pki.names import Name
+from voltroot.pki.ports import Entry
+from voltroot.pki.suites import P256_SHA256
+from voltroot.store.engine import open_engine, sqlite_url, writing
+from voltroot.store.tables import audit, certificates, holdings
+
+SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
+PART = 20_000
+FOLLOW = "SELECT setval(pg_get_serial_sequence('certificates', 'number'), max(number)) FROM certificates"
+MODEL_ID = old_station_id(10**9)
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """A PKI in a folder of its own with ``rows`` certificates on record; ``url`` is empty for SQLite."""
+
+    folder: Path
+    url: str
+    rows: int
+
+    @property
+    def kind(self) -> str:
+        """The kind of its database."""
+        return POSTGRESQL if self.url else SQLITE
+
+    def serve(self, processes: int = 1) -> Server:
+        """Start a backend and wait until it is ready."""
+        server = self.spawn(processes)
+        return server.wait(lambda: servers.answers(server.port, "GET", "/ready"))
+
+    def spawn(self, processes: int = 1) -> Server:
+        """Start a backend and do not wait."""
+        port, tls_port = servers.free_port(), servers.free_port()
+        config = self.folder / f"{port}.toml"
+        ledger = f'[ledger]\nurl = "{self.url}"\n' if self.url else ""
+        config.write_text(f'data = "{self.folder / "data"}"\n{ledger}')
+        options = {"--config": config, "--port": port, "--tls-port": tls_port, "--processes": processes}
+        words = [str(word) for option in options.items() for word in option]
+        return servers.start("voltroot", [sys.executable, "-m", "voltroot", "serve", *words], port, self.folder)
+
+
+class Stocks:
+    """Makes stocks in a folder; ``address`` is a PostgreSQL database on whose server others may be made."""
+
+    def __init__(self, folder: Path, address: str = "") -> None:
+        self._folder = folder
+        self._address = address
+        self._made: list[str] = []
+
+    def make(self, rows: int, *, postgresql: bool = False) -> Stock:
+        """Make a PKI with so many certificates on record; the CAs' keys are the same in all of them."""
+        folder = self._folder / f"stock{len(list(self._folder.glob('stock*')))}"
+        folder.mkdir()
+        template = self._folder / "keys"
+        if template.exists():
+            shutil.copytree(template, folder / "data" / "keys")
+        stock = Stock(folder, self._create() if postgresql else "", rows)
+        config = Config(data=str(folder / "data"))
+        backend = Backend(msgspec.structs.replace(config, ledger=msgspec.structs.replace(config.ledger, url=stock.url)))
+        backend.prepare()
+        if not template.exists():
+            shutil.copytree(folder / "data" / "keys", template)
+        if rows:
+            engine = open_engine(stock.url or sqlite_url(folder / "data" / "ledger.db"))
+            _fill(engine, backend, rows)
+            engine.dispose()
+        backend.close()
+        return stock
+
+    def close(self) -> None:
+        """Remove the databases that were made."""
+        for name in self._made:
+            self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def _create(self) -> str:
+        name = f"voltroot_bench_{os.getpid()}_{len(self._made)}"
+        self._execute(f"CREATE DATABASE {name}")
+        self._made.append(name)
+        return make_url(self._address).set(database=name).render_as_string(hide_password=False)
+
+    def _execute(self, statement: str) -> None:
+        engine = open_engine(self._address)
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text(statement))
+        engine.dispose()
+
+
+def subject(number: int) -> str:
+    """Return the distinguished name of one of the certificates that were put on record."""
+    return f"CN={old_station_id(number)},DC=CPO,OU=Voltroot,O=Voltroot Test,C=DE"
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """One certificate as it was really issued, in whose image the rows are made."""
+
+    entry: Entry
+    order: Order
+
+    def rows(self, places: range) -> dict[Table, list[dict[str, Any]]]:
+        """Return what issuing so many would have left behind, by table."""
+        entry, order = self.entry, self.order
+        issued, expires = int(entry.not_before.timestamp()), int(entry.not_after.timestamp())
+        profile, subject_key, name = entry.profile, order.subject.key(), str(order.name)
+        own_id, own_serial, own_point = MODEL_ID.encode(), _octets(entry.serial), order.spki[-64:]
+        rows: dict[Table, list[dict[str, Any]]] = {certificates: [], holdings: [], audit: []}
+        for place in places:
+            number, id_, serial, point = entry.number + 1 + place, old_station_id(place), os.urandom(20), os.urandom(64)
+            folded = id_.lower()
+            content = entry.certificate.replace(own_serial, serial).replace(own_point, point)
+            rows[certificates].append(
+                {
+                    "number": number,
+                    "issuer": entry.issuer,
+                    "serial": serial,
+                    "profile": profile,
+                    "state": "valid",
+                    "name": name.replace(MODEL_ID.lower(), folded),
+                    "subject": subject_key.replace(MODEL_ID.lower(), folded),
+                    "key": point[:32],
+                    "end_entity": True,
+                    "not_before": issued,
+                    "not_after": expires,
+                    "content": content.replace(own_id, id_.encode()),
+                }
+            )
+            rows[holdings].append(
+                {
+                    "profile": profile,
+                    "name": rows[certificates][-1]["name"],
+                    "until": expires,
+                    "holder": serial,
+                }
+            )
+            rows[audit] += [
+                {"at": issued, "event": event, "certificate": number, "door": "cpo", "by": "127.0.0.1", "detail": "{}"}
+                for event in ("certificate.reserved", "certificate.issued")
+            ]
+        return rows
+
+
+def _fill(engine: Engine, backend: Backend, rows: int) -> None:
+    """Put so many certificates of stations on record."""
+    model = _model(backend)
+    postgresql = engine.dialect.name == "postgresql"
+    put = _copy if postgresql else _insert
+    for first in range(0, rows, PART):
+        with writing(engine) as connection:
+            for table, values in model.rows(range(first, min(first + PART, rows))).items():
+                put(connection, table, values)
+    if postgresql:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text(FOLLOW))
+            connection.execute(text("VACUUM ANALYZE"))
+
+
+def _insert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    columns = ", ".join(f'"{column}"' for column in rows[0])
+    places = ", ".join(f":{column}" for column in rows[0])
+    connection.exec_driver_sql(f"INSERT INTO {table.name} ({columns}) VALUES ({places})", list(rows))  # noqa: S608 -- our own names
+
+
+def _copy(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    columns = ", ".join(f'"{column}"' for column in rows[0])
+    cursor: Any = connection.connection.cursor()
+    with cursor.copy(f"COPY {table.name} ({columns}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(tuple(row.values()))
+
+
+def _model(backend: Backend) -> _Model:
+    profile = backend.profiles["SECC_2"]
+    key = suites.generate(P256_SHA256).public_key()
+    name = Name.parse(f"CN={MODEL_ID},DC=CPO,OU=Voltroot,O=Voltroot Test,C=DE")
+    order = Order(profile, name, key, "bench", name=Name.of([("CN", MODEL_ID)]).key())
+    return _Model(backend.authority.issue(order), order)
+
+
+def _octets(serial: int) -> bytes:
+    return serial.to_bytes((serial.bit_length() + 7) // 8)

@@ -1,0 +1,269 @@
+"""Many processes on one ledger: they take turns, replace one another, and outlive their database's restart."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+
+import postgres
+from backend import Answer, Backend, Client, free_port
+
+pytestmark = pytest.mark.slow
+
+SECC = "/api/v2/cpo/seccCert"
+BY_CSR = "/api/v2/cpo/seccCertByCsr"
+ROUNDS = 1_000
+
+
+@pytest.fixture
+def cluster() -> Iterator[postgres.Cluster]:
+    """A PostgreSQL server that a test may stop."""
+    made = postgres.new_cluster()
+    yield made
+    made.stop()
+    shutil.rmtree(made.folder, ignore_errors=True)
+
+
+def configured(folder: Path, url: str, base: str = "") -> tuple[str, ...]:
+    """The options of a backend whose ledger is in PostgreSQL."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "voltroot.toml"
+    path.write_text(f'[ledger]\nurl = "{url}"\n[serve]\nbase = "{base}"\n')
+    return ("--config", str(path))
+
+
+def running(stack: ExitStack, backend: Backend) -> Backend:
+    stack.callback(backend.discard)
+    return backend.start()
+
+
+def csr() -> str:
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    signed = request.sign(ec.generate_private_key(ec.SECP256R1()), SHA256())
+    return base64.b64encode(signed.public_bytes(Encoding.DER)).decode()
+
+
+def at_once(port: int, bodies: list[dict[str, str]], barrier: threading.Barrier, answers: list[list[Answer]]) -> None:
+    """Ask one after the other on one connection, each at the same instant as the other caller."""
+    with Client(port) as client:
+        client.connect()
+        own = []
+        for body in bodies:
+            barrier.wait(60)
+            own.append(client.call("POST", BY_CSR, body))
+        answers.append(own)
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
+def test_of_two_processes_that_are_asked_for_one_name_or_key_one_says_yes(tmp_path: Path, dialect: str) -> None:
+    options = ("--processes", "2")
+    if dialect == "postgresql":
+        cluster_ = postgres.cluster()
+        options += configured(tmp_path / "etc", cluster_.address(cluster_.create()))
+    shared = [csr() for _ in range(ROUNDS)]
+    left = [{"cn": f"name{n}", "pkcs10Data": csr()} for n in range(ROUNDS)]
+    right = [{"cn": f"name{n}", "pkcs10Data": csr()} for n in range(ROUNDS)]
+    left += [{"cn": f"left{n}", "pkcs10Data": shared[n]} for n in range(ROUNDS)]
+    right += [{"cn": f"right{n}", "pkcs10Data": shared[n]} for n in range(ROUNDS)]
+    with ExitStack() as stack:
+        backend = running(stack, Backend(tmp_path / "backend", options))
+        barrier, answers = threading.Barrier(2), []
+        callers = [
+            threading.Thread(target=at_once, args=(backend.port, bodies, barrier, answers)) for bodies in (left, right)
+        ]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+        first, second = answers
+        for one, other in zip(first, second, strict=True):
+            said = sorted((one.envelope["status"], other.envelope["status"]))
+            assert said == ["error", "success"], (one, other)
+        backend.stop()
+
+
+def test_a_process_that_dies_is_replaced(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        backend = running(stack, Backend(tmp_path, ("--processes", "2")))
+        before = children(backend)
+        os.kill(before[0], signal.SIGKILL)
+        eventually(lambda: len(children(backend)) == 2 and children(backend) != before)
+        eventually(backend.is_ready)
+        assert backend.call("POST", SECC, {"seccId": "secc001"}).data["status"] == "VALID"
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_reload_refuses_nobody(tmp_path: Path, processes: str) -> None:
+    with ExitStack() as stack:
+        backend = running(stack, Backend(tmp_path, ("--processes", processes)))
+        before, outcomes, stopping = children(backend), Counter[str](), threading.Event()
+
+        def ask() -> None:
+            while not stopping.is_set():
+                try:
+                    outcomes[str(backend.call("GET", "/health").status)] += 1
+                except (OSError, http.client.HTTPException) as error:
+                    outcomes[repr(error)] += 1
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        assert backend.process is not None
+        backend.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "configuration.reloaded" in backend.log.read_text())
+        stopping.set()
+        asking.join()
+        assert set(outcomes) == {"200"}
+        if processes == "2":
+            assert not set(before) & set(children(backend))
+        backend.stop()
+
+
+def test_a_reload_with_a_mistake_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "voltroot.toml"
+    path.write_text("")
+    with ExitStack() as stack:
+        backend = running(stack, Backend(tmp_path / "backend", ("--processes", "2", "--config", str(path))))
+        before = children(backend)
+        path.write_text("[serve]\nprot = 1\n")
+        assert backend.process is not None
+        backend.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "reload.refused" in backend.log.read_text())
+        assert children(backend) == before
+        assert backend.is_ready()
+
+
+def test_when_the_first_process_is_gone_the_others_go_too(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        backend = running(stack, Backend(tmp_path, ("--processes", "2")))
+        orphans = children(backend)
+        assert backend.process is not None
+        os.kill(backend.process.pid, signal.SIGKILL)
+        backend.process.wait()
+        eventually(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in orphans))
+
+
+def test_a_restart_of_postgresql_loses_nothing_and_needs_none_of_ours(
+    tmp_path: Path, cluster: postgres.Cluster
+) -> None:
+    options = configured(tmp_path / "etc", cluster.address(cluster.create()))
+    with ExitStack() as stack:
+        backend = running(stack, Backend(tmp_path / "backend", options))
+        issued, outcomes, stopping = dict[str, str](), Counter[int](), threading.Event()
+
+        def ask(worker: int) -> None:
+            number = 0
+            while not stopping.is_set():
+                number += 1
+                name = f"secc-{worker}-{number}"
+                answer = backend.call("POST", SECC, {"seccId": name})
+                outcomes[answer.status] += 1
+                if answer.status == 200 and answer.envelope["status"] == "success":
+                    issued[name] = answer.data["provCert"]
+
+        workers = [threading.Thread(target=ask, args=(worker,)) for worker in range(4)]
+        for worker in workers:
+            worker.start()
+        time.sleep(1)
+        cluster.stop()
+        time.sleep(1)
+        cluster.start()
+        back_within = time.monotonic() + 5
+        eventually(lambda: backend.call("POST", SECC, {"seccId": f"probe{time.monotonic()}"}).status == 200, 5)
+        assert time.monotonic() < back_within
+        stopping.set()
+        for worker in workers:
+            worker.join()
+        assert set(outcomes) <= {200, 500}
+        assert outcomes[200] > 10
+        assert outcomes[500] > 0
+        for name, certificate in issued.items():
+            assert backend.call("GET", f"{SECC}/{name}").data["certificateData"] == certificate
+
+
+def test_two_backends_behind_nginx_survive_the_loss_of_one(tmp_path: Path, cluster: postgres.Cluster) -> None:
+    front = free_port()
+    url = cluster.address(cluster.create())
+    with ExitStack() as stack:
+        pair = []
+        for name in ("one", "two"):
+            options = configured(tmp_path / name, url, f"http://127.0.0.1:{front}")
+            backend = Backend(tmp_path / name, options)
+            if pair:
+                shutil.copytree(pair[0].data / "keys", backend.data / "keys")
+            pair.append(running(stack, backend))
+        stack.enter_context(nginx(tmp_path, front, [backend.port for backend in pair]))
+        with Client(front) as client:
+            eventually(lambda: answers(client))
+            for number in range(20):
+                assert client.call("POST", SECC, {"seccId": f"before{number}"}).data["status"] == "VALID"
+            pair[0].kill()
+            lost = 0
+            for number in range(60):
+                answer = client.call("POST", SECC, {"seccId": f"after{number}"})
+                lost += answer.status != 200
+            assert lost <= 2
+            for number in range(20):
+                assert client.call("GET", f"{SECC}/before{number}").data["subject"] == f"before{number}"
+
+
+@contextmanager
+def nginx(folder: Path, front: int, ports: list[int]) -> Iterator[None]:
+    """Run nginx as the guide configures it."""
+    servers = "".join(f"server 127.0.0.1:{port} max_fails=1 fail_timeout=5s;\n" for port in ports)
+    (folder / "nginx.conf").write_text(f"""
+daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
+events {{}}
+http {{
+    access_log off;
+    upstream voltroot {{ {servers} }}
+    server {{
+        listen 127.0.0.1:{front};
+        location / {{
+            proxy_pass http://voltroot;
+            proxy_next_upstream error timeout;
+            proxy_set_header Host $host;
+        }}
+    }}
+}}
+""")
+    with subprocess.Popen(["/usr/sbin/nginx", "-c", str(folder / "nginx.conf")]) as process:
+        yield
+        process.terminate()
+
+
+def answers(client: Client) -> bool:
+    try:
+        return client.call("GET", "/ready").status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def children(backend: Backend) -> list[int]:
+    """The processes that serve."""
+    assert backend.process is not None
+    pids = Path(f"/proc/{backend.process.pid}/task/{backend.process.pid}/children").read_text().split()
+    return [pid for pid in map(int, pids) if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
+
+
+def eventually(is_so: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.05)
