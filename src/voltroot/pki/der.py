@@ -119,6 +119,7 @@ def children(content: bytes) -> Iterator[Element]:
         yield element
 
 
+@lru_cache(maxsize=1024)
 def read_oid(content: bytes) -> str:
     """Return the dotted form of an OBJECT IDENTIFIER's content."""
     if not content or content[-1] & 0x80:
@@ -153,13 +154,17 @@ def read_named_bits(content: bytes) -> int:
 
 def read_time(element: Element) -> datetime:
     """Return a UTCTime or GeneralizedTime of the forms that RFC 5280 4.1.2.5 allows."""
+    text = element.content
+    if element.tag == UTC_TIME:
+        text = (b"19" if text >= b"50" else b"20") + text
+    elif element.tag != GENERALIZED_TIME:
+        raise Malformed(f"a time has the tag {element.tag:#04x}")
+    digits = text[:-1]
     try:
-        text = element.content.decode("ascii")
-        if element.tag == UTC_TIME:
-            text = ("19" if text >= "50" else "20") + text
-        elif element.tag != GENERALIZED_TIME:
-            raise Malformed(f"a time has the tag {element.tag:#04x}")
-        return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+        if len(text) != 15 or text[14:] != b"Z" or not digits.isdigit():
+            raise ValueError
+        month, day, hour, minute, second = [int(digits[at : at + 2]) for at in range(4, 14, 2)]
+        return datetime(int(digits[:4]), month, day, hour, minute, second, tzinfo=UTC)
     except ValueError as error:
         raise Malformed("a time is not in the form YYMMDDHHMMSSZ or YYYYMMDDHHMMSSZ") from error
 

@@ -14,6 +14,7 @@ from voltroot.pki.rules.rule import Case, Level, Lint
 __all__ = ["IDENTIFIERS", "LINTS", "Finding", "Level", "lint", "require"]
 
 LINTS = (*contents.RULES, *extensions.RULES)
+ERRORS = tuple(rule for rule in LINTS if rule.level is Level.ERROR)
 
 
 class Finding(NamedTuple):
@@ -36,7 +37,8 @@ def lint(certificate: Certificate, profile: Profile, issuer: Certificate | None 
 
 def require(certificate: Certificate, profile: Profile, issuer: Certificate | None = None) -> None:
     """Raise PolicyViolation for the errors among the findings: a CA key signs only what passed here."""
-    errors = [str(finding) for finding in lint(certificate, profile, issuer) if finding.level is Level.ERROR]
+    case = Case(certificate, profile, issuer)
+    errors = [f"{rule.name}: {text} ({rule.clause})" for rule in ERRORS if (text := _ask(rule, case))]
     if errors:
         raise PolicyViolation(f"the {profile.title} would break its profile: " + "; ".join(errors))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple, Self
 from unicodedata import normalize
 
@@ -246,13 +247,14 @@ def _unreadable(text: str, at: int, wanted: str) -> Malformed:
 
 
 def _decode_rdn(rdn: der.Element) -> tuple[Attribute, ...]:
-    if pairs := tuple(map(_decode_pair, der.children(_content(rdn, der.SET)))):
+    if pairs := tuple([_decode_pair(pair.whole) for pair in der.children(_content(rdn, der.SET))]):
         return pairs
     raise Malformed("a relative distinguished name is empty")
 
 
-def _decode_pair(pair: der.Element) -> Attribute:
-    match tuple(der.children(_content(pair, der.SEQUENCE))):
+@lru_cache(maxsize=1024)  # most of the pairs that a CA reads are those that it writes into every certificate
+def _decode_pair(octets: bytes) -> Attribute:
+    match tuple(der.children(_content(der.read(octets), der.SEQUENCE))):
         case (kind, value):
             return _typed(der.read_oid(_content(kind, der.OID)), value)
         case _:
