@@ -37,3 +37,11 @@ def test_schemathesis_finds_no_500_and_no_undocumented_answer(own_backend: Backe
 @pytest.mark.soak
 def test_schemathesis_finds_nothing_in_two_minutes_either(own_backend: Backend, tmp_path: Path) -> None:
     judged(own_backend, tmp_path, "--max-time", "110", "--generation-database", "none")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["\x1f", "\x85", "\ufeff", "\u2003"], ids=ascii)
+def test_what_is_white_space_in_python_or_in_json_schema_is_empty(backend: Backend, text: str) -> None:
+    # Found by schemathesis: the pattern of the description said yes to what the server called empty.
+    answer = backend.call("POST", "/api/v2/cpo/downloadSeccCert", {"serial": "1", "password": text})
+    assert (answer.status, answer.envelope["message"]) == (405, "password: is empty")

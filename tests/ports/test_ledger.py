@@ -14,7 +14,7 @@ from sqlalchemy import select
 from voltroot.errors import KeyReused, NameTaken, Unavailable
 from voltroot.pki import suites
 from voltroot.pki.drafts import Draft, Order
-from voltroot.pki.ports import Entry, Reason, State
+from voltroot.pki.ports import Entry, Reason, Signed, State
 from voltroot.store.engine import reading
 from voltroot.store.tables import audit
 from world import World
@@ -64,7 +64,7 @@ def test_a_reserved_certificate_is_not_found_before_it_is_recorded(world: World)
     (number,) = reserve(world, order)
     assert isinstance(number, int)
     assert world.ledger.find(name="secc001") == []
-    (entry,) = world.ledger.record([(number, b"\x30\x00")])
+    (entry,) = world.ledger.record([Signed(number, b"\x30\x00")])
     assert isinstance(entry, Entry)
     assert world.ledger.find(name="secc001") == [entry]
 
@@ -109,7 +109,7 @@ def test_a_reservation_that_nobody_records_is_void_after_its_lease(world: World)
     assert entry.state is State.VALID
     assert events(world, number) == ["certificate.reserved", "certificate.voided"]
     assert world.ledger.sealed_key(number) is None
-    (late,) = world.ledger.record([(number, b"\x30\x00")])
+    (late,) = world.ledger.record([Signed(number, b"\x30\x00")])
     assert isinstance(late, Unavailable)
 
 
@@ -189,3 +189,11 @@ def test_of_many_threads_that_want_one_name_exactly_one_gets_it(world: World) ->
     for thread in threads:
         thread.join()
     assert sorted(outcomes) == ["lost"] * 7 + ["won"]
+
+
+def test_a_key_whose_order_lost_its_name_is_free_for_another_in_the_same_batch(world: World) -> None:
+    world.issue("SECC_2", "secc001")
+    loser = world.order("SECC_2", "secc001")
+    first, second = world.authority.issue_all([loser, replace(loser, name="secc002")])
+    assert isinstance(first, NameTaken)
+    assert isinstance(second, Entry)

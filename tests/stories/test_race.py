@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,29 +39,14 @@ class Pair:
         return client.call("POST", path, body)
 
 
-def pair(*backends: Backend) -> Iterator[Pair]:
-    with ExitStack() as stack:
-        clients = [stack.enter_context(Client(backend.port)) for backend in backends]
-        for client in clients:
-            client.connect()
-        yield Pair(clients, stack.enter_context(ThreadPoolExecutor(2)), threading.Barrier(2))
-
-
 @pytest.fixture
 def racers(backend: Backend) -> Iterator[Pair]:
     """Two clients of one backend."""
-    yield from pair(backend, backend)
-
-
-@pytest.fixture
-def rivals(own_backend: Backend, tmp_path: Path) -> Iterator[Pair]:
-    """One client each of two backends that share a ledger."""
-    other = Backend(own_backend.folder)
-    try:
-        yield from pair(own_backend, other.start())
-        other.stop()
-    finally:
-        other.discard()
+    with ExitStack() as stack:
+        clients = [stack.enter_context(Client(backend.port)) for _ in range(2)]
+        for client in clients:
+            client.connect()
+        yield Pair(clients, stack.enter_context(ThreadPoolExecutor(2)), threading.Barrier(2))
 
 
 def decided(answers: list[Answer]) -> tuple[Any, str]:
@@ -91,17 +75,6 @@ def test_of_two_requests_with_one_key_at_the_same_instant_one_wins(racers: Pair,
         names.remove(won["subject"])
         assert backend.call("GET", f"{SECC}/{won['subject']}").data == won
         assert "unknown" in backend.call("GET", f"{SECC}/{names[0]}").refusal
-
-
-def test_two_backends_on_one_ledger_never_give_away_a_name_or_a_key_twice(rivals: Pair) -> None:
-    for place in range(ROUNDS):
-        body = {"seccId": f"rival-{place}"}
-        _, lost = decided(rivals.race(SECC, body, body))
-        assert "occupied" in lost
-        request = csr()
-        bodies = ({"pkcs10Data": request, "cn": f"rival-{place}-{side}"} for side in "ab")
-        _, lost = decided(rivals.race(BY_CSR, *bodies))
-        assert "key" in lost
 
 
 def test_of_many_requests_for_one_key_and_many_names_each_wins_once(backend: Backend) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import getpass
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -27,7 +28,7 @@ from voltroot.apis.publish.server import routes
 from voltroot.apis.publish.settings import Settings
 from voltroot.app.config import Config, read_secret
 from voltroot.app.desk import Desk
-from voltroot.errors import Refused
+from voltroot.errors import Refused, Unavailable
 from voltroot.keys.escrow import KeyringEscrow
 from voltroot.keys.software import SoftwareKeyring
 from voltroot.pki.authority import Authority
@@ -39,6 +40,7 @@ from voltroot.pki.ports import Clock, Credential
 from voltroot.pki.profiles import Profile, profiles
 from voltroot.pki.revision import Revision
 from voltroot.serve.http import Tls
+from voltroot.store.auditlog import AuditLog
 from voltroot.store.engine import migrate, open_engine, sqlite_url
 from voltroot.store.ledger import SqlLedger
 
@@ -46,6 +48,16 @@ log = logging.getLogger("voltroot")
 
 # Short-lived certificates are renewed with a third of their life left, so an hour sooner or later does not matter.
 RENEWAL_PERIOD = timedelta(hours=1)
+# What has been committed is in the audit log within a second; a database that does not answer is asked less often.
+LOGGING_PERIOD, LOGGING_PAUSE = timedelta(seconds=0.5), timedelta(seconds=5)
+
+
+def account() -> str:
+    """Return whose process this is: who acts where nobody asked over the network."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def utc_now() -> datetime:
@@ -69,7 +81,13 @@ class Backend:
             self.issuers.reload()
             self.ceremony.perform()
             assert self.escrow is not None, "the escrow key is made with the PKI"
+            assert self.auditlog is not None, "so is the key of the audit log"
         self.check()
+
+    @property
+    def database(self) -> Engine:
+        """The ledger's database, for what carries it away as a whole."""
+        return self._engine
 
     @property
     def is_made(self) -> bool:
@@ -121,6 +139,11 @@ class Backend:
         return KeyringEscrow(self.keyring)
 
     @cached_property
+    def auditlog(self) -> AuditLog:
+        """What shows tampering with the ledger."""
+        return AuditLog(self._engine, self.keyring, self.config.folder / "checkpoints.jsonl", self.now)
+
+    @cached_property
     def issuers(self) -> Issuers:
         """Which CA signs what."""
         return Issuers(self.ledger, self.profiles, Revision(self.ledger, self.now))
@@ -141,7 +164,7 @@ class Backend:
         """What makes CAs and renews the certificates that serve them."""
         ca = self.config.ca
         names = CaNames(ca.organization, ca.country, ca.names)
-        return Ceremony(self.authority, self.keyring, names, self.now, self.progress)
+        return Ceremony(self.authority, self.keyring, names, self.now, self.progress, account())
 
     @cached_property
     def registry(self) -> CollectorRegistry:
@@ -206,12 +229,14 @@ class Backend:
     @contextlib.asynccontextmanager
     async def running(self, on_renewal: Callable[[], None]) -> AsyncIterator[None]:
         """Keep what is short-lived alive while the block runs, and finish the orders that wait when it ends."""
-        renewing = asyncio.create_task(self._keep_renewing(on_renewal))
+        tasks = [asyncio.create_task(self._keep_renewing(on_renewal)), asyncio.create_task(self._keep_logging())]
         try:
             yield
         finally:
-            renewing.cancel()
+            for task in tasks:
+                task.cancel()
             await self.desk.close()
+            await run_in_threadpool(self._log_changes)
 
     async def _keep_renewing(self, on_renewal: Callable[[], None]) -> None:
         while True:
@@ -221,6 +246,21 @@ class Backend:
             except Exception:
                 log.exception("renewal.failed")
             await asyncio.sleep(RENEWAL_PERIOD.total_seconds())
+
+    async def _keep_logging(self) -> None:
+        while True:
+            pause = await run_in_threadpool(self._log_changes)
+            await asyncio.sleep(pause.total_seconds())
+
+    def _log_changes(self) -> timedelta:
+        """Append some of what is new to the audit log; returns when to look again."""
+        try:
+            return timedelta(0) if self.auditlog.follow() else LOGGING_PERIOD
+        except Unavailable as failure:
+            log.warning("audit.delayed", extra={"why": str(failure)})
+        except Exception:
+            log.exception("audit.failed")
+        return LOGGING_PAUSE
 
     @cached_property
     def _engine(self) -> Engine:

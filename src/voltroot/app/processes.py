@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable, Sequence
 from multiprocessing.context import SpawnProcess
 
+import uvloop
+
 from voltroot.app import logs
 from voltroot.app.backend import Backend
 from voltroot.app.config import Config
@@ -50,7 +52,8 @@ def serve(load: Load, listeners: Listeners, ready: Callable[[], None] = lambda: 
             ready()
             await servers.run()
 
-    asyncio.run(run())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
 
 
 def serve_with(count: int, load: Load, listeners: Listeners) -> None:

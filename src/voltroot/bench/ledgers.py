@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 from sqlalchemy import Connection, Engine, Table, text
@@ -25,9 +25,9 @@ from voltroot.pki.names import Name
 from voltroot.pki.ports import Entry
 from voltroot.pki.suites import P256_SHA256
 from voltroot.store.engine import open_engine, sqlite_url, writing
-from voltroot.store.tables import audit, certificates, holdings
+from voltroot.store.tables import certificates, holdings
 
-SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
+DATABASES = SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
 PART = 20_000
 FOLLOW = "SELECT setval(pg_get_serial_sequence('certificates', 'number'), max(number)) FROM certificates"
 MODEL_ID = old_station_id(10**9)
@@ -46,40 +46,54 @@ class Stock:
         """The kind of its database."""
         return POSTGRESQL if self.url else SQLITE
 
-    def serve(self, processes: int = 1) -> Server:
-        """Start a backend and wait until it is ready."""
-        server = self.spawn(processes)
-        return server.wait(lambda: servers.answers(server.port, "GET", "/ready"))
+    def backend(self) -> Backend:
+        """Return its parts in this process."""
+        config = Config(data=str(self.folder / "data"))
+        return Backend(msgspec.structs.replace(config, ledger=msgspec.structs.replace(config.ledger, url=self.url)))
 
-    def spawn(self, processes: int = 1) -> Server:
-        """Start a backend and do not wait."""
+    def serve(self, processes: int = 1) -> Server:
+        """Start a backend and wait until it is ready: the first of its processes."""
         port, tls_port = servers.free_port(), servers.free_port()
         config = self.folder / f"{port}.toml"
         ledger = f'[ledger]\nurl = "{self.url}"\n' if self.url else ""
         config.write_text(f'data = "{self.folder / "data"}"\n{ledger}')
         options = {"--config": config, "--port": port, "--tls-port": tls_port, "--processes": processes}
         words = [str(word) for option in options.items() for word in option]
-        return servers.start("voltroot", [sys.executable, "-m", "voltroot", "serve", *words], port, self.folder)
+        server = servers.start("voltroot", [sys.executable, "-m", "voltroot", "serve", *words], port, self.folder)
+        return server.wait(lambda: servers.answers(port, "GET", "/ready"))
 
 
 class Stocks:
-    """Makes stocks in a folder; ``address`` is a PostgreSQL database on whose server others may be made."""
+    """Makes stocks in a folder; ``address`` is a PostgreSQL database on whose server others may be made.
+
+    Without one a server is started when it is first needed.
+    """
 
     def __init__(self, folder: Path, address: str = "") -> None:
         self._folder = folder
         self._address = address
+        self._server: Server | None = None
         self._made: list[str] = []
 
-    def make(self, rows: int, *, postgresql: bool = False) -> Stock:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._server is not None:
+            self._server.stop()
+            return
+        for name in self._made:
+            self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def make(self, rows: int, kind: str = SQLITE) -> Stock:
         """Make a PKI with so many certificates on record; the CAs' keys are the same in all of them."""
         folder = self._folder / f"stock{len(list(self._folder.glob('stock*')))}"
         folder.mkdir()
         template = self._folder / "keys"
         if template.exists():
             shutil.copytree(template, folder / "data" / "keys")
-        stock = Stock(folder, self._create() if postgresql else "", rows)
-        config = Config(data=str(folder / "data"))
-        backend = Backend(msgspec.structs.replace(config, ledger=msgspec.structs.replace(config.ledger, url=stock.url)))
+        stock = Stock(folder, self._create() if kind == POSTGRESQL else "", rows)
+        backend = stock.backend()
         backend.prepare()
         if not template.exists():
             shutil.copytree(folder / "data" / "keys", template)
@@ -90,12 +104,9 @@ class Stocks:
         backend.close()
         return stock
 
-    def close(self) -> None:
-        """Remove the databases that were made."""
-        for name in self._made:
-            self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-
     def _create(self) -> str:
+        if not self._address:
+            self._server, self._address = servers.postgresql(self._folder / "postgresql")
         name = f"voltroot_bench_{os.getpid()}_{len(self._made)}"
         self._execute(f"CREATE DATABASE {name}")
         self._made.append(name)
@@ -126,7 +137,7 @@ class _Model:
         issued, expires = int(entry.not_before.timestamp()), int(entry.not_after.timestamp())
         profile, subject_key, name = entry.profile, order.subject.key(), str(order.name)
         own_id, own_serial, own_point = MODEL_ID.encode(), _octets(entry.serial), order.spki[-64:]
-        rows: dict[Table, list[dict[str, Any]]] = {certificates: [], holdings: [], audit: []}
+        rows: dict[Table, list[dict[str, Any]]] = {certificates: [], holdings: []}
         for place in places:
             number, id_, serial, point = entry.number + 1 + place, old_station_id(place), os.urandom(20), os.urandom(64)
             folded = id_.lower()
@@ -155,15 +166,14 @@ class _Model:
                     "holder": serial,
                 }
             )
-            rows[audit] += [
-                {"at": issued, "event": event, "certificate": number, "door": "cpo", "by": "127.0.0.1", "detail": "{}"}
-                for event in ("certificate.reserved", "certificate.issued")
-            ]
         return rows
 
 
 def _fill(engine: Engine, backend: Backend, rows: int) -> None:
-    """Put so many certificates of stations on record."""
+    """Put so many certificates of stations on record.
+
+    The audit log stays empty: it only ever grows at its end, and issuing does not read it.
+    """
     model = _model(backend)
     postgresql = engine.dialect.name == "postgresql"
     put = _copy if postgresql else _insert

@@ -32,10 +32,16 @@ class Load:
         """Good answers a second."""
         return (len(self.latencies) - self.bad) / self.seconds if self.seconds else 0.0
 
+    def figures(self, cpu: float) -> dict[str, float]:
+        """Return what a table shows; ``cpu`` is the processor time in seconds that the servers took."""
+        if not self.latencies:
+            raise Unavailable("more requests were needed than had been made ahead of time")
+        bad = {"bad": float(self.bad)} if self.bad else {}
+        shown = {"rate": self.rate, "p50_ms": self.quantile(0.5), "p99_ms": self.quantile(0.99)}
+        return shown | {"cpu_us": 1_000_000 * cpu / len(self.latencies)} | bad
+
     def quantile(self, part: float) -> float:
         """How long the given part of all answers took at most, in milliseconds."""
-        if not self.latencies:
-            return 0.0
         return 1000 * self.latencies[min(len(self.latencies) - 1, int(part * len(self.latencies)))]
 
 
@@ -91,9 +97,7 @@ class _Generator:
             if not events:
                 raise TimeoutError(f"no answer for {PATIENCE:.0f} s")
             for number, _ in events:
-                if self._answered(open_[number]) and not (
-                    time.perf_counter() < deadline and self._ask(open_[number])
-                ):
+                if self._answered(open_[number]) and not (time.perf_counter() < deadline and self._ask(open_[number])):
                     waiting.discard(number)
         elapsed = time.perf_counter() - began
         poll.close()

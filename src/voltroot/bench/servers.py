@@ -74,15 +74,6 @@ def start(name: str, command: Sequence[str | Path], port: int, folder: Path, **o
     return Server(name, port, process, log)
 
 
-def cfssl(folder: Path, *options: str | Path) -> Server:
-    """Start ``cfssl serve`` with the CA that is in the folder."""
-    port = free_port()
-    keys = ["-ca", folder / "ca.pem", "-ca-key", folder / "ca.key", "-config", folder / "config.json"]
-    command = ["cfssl", "serve", "-loglevel", "3", "-address", "127.0.0.1", "-port", str(port), *keys, *options]
-    server = start("cfssl", command, port, folder)
-    return server.wait(lambda: answers(port, "POST", "/api/v1/cfssl/info", b'{"label": ""}'))
-
-
 def postgresql(folder: Path) -> tuple[Server, str]:
     """Start a PostgreSQL server of our own with its defaults; returns it and the address of its first database."""
     binaries = max(POSTGRESQL.glob("*/bin"), default=None, key=lambda path: float(path.parent.name))
@@ -93,11 +84,11 @@ def postgresql(folder: Path) -> tuple[Server, str]:
     folder.mkdir()
     user = _user(folder)
     data, port = folder / "data", free_port()
-    command = [binaries / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "-E", "UTF8", "--no-sync"]
-    subprocess.run(command, check=True, capture_output=True, **user)  # noqa: S603 -- found by its path
-    command = [binaries / "postgres", "-D", data, "-p", str(port), "-k", folder, "-h", "127.0.0.1"]
+    make: list[str | Path] = [binaries / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "-E", "UTF8"]
+    subprocess.run([*make, "--no-sync"], check=True, capture_output=True, **user)  # noqa: S603 -- found by its path
+    command: list[str | Path] = [binaries / "postgres", "-D", data, "-p", str(port), "-k", folder, "-h", "127.0.0.1"]
     server = start("postgresql", [*command, "-c", "max_connections=200"], port, folder, **user)
-    return server.wait(lambda: _listens(port)), f"postgresql://postgres@127.0.0.1:{port}/postgres"
+    return server.wait(lambda: listens(port)), f"postgresql://postgres@127.0.0.1:{port}/postgres"
 
 
 def answers(port: int, method: str, path: str, body: bytes | None = None) -> bool:
@@ -116,8 +107,14 @@ def free_port() -> int:
     """Return a port that nobody listens on."""
     while True:
         port = random.choice(PORTS)  # noqa: S311 -- no secret
-        if not _listens(port):
+        if not listens(port):
             return port
+
+
+def listens(port: int) -> bool:
+    """Tell whether somebody accepts connections on a port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def descendants(process: int) -> list[int]:
@@ -136,11 +133,6 @@ def _cpu(process: int) -> float:
         return 0.0
     user, system = stat.rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) * _TICK
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _user(folder: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import sys
 import click
 
 from voltroot import __version__
+from voltroot.cli.bench import bench
 from voltroot.cli.db import db
 from voltroot.cli.inspect import inspect_command
 from voltroot.cli.pki import pki
@@ -27,6 +28,7 @@ def cli() -> None:
 cli.add_command(serve)
 cli.add_command(pki)
 cli.add_command(db)
+cli.add_command(bench)
 cli.add_command(inspect_command)
 
 

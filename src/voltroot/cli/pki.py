@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from voltroot.app.backend import Backend
+from voltroot.app.backend import Backend, account
 from voltroot.cli.options import backend_options, existing_backend, load_config, show_progress
 from voltroot.errors import Malformed, NotFound, Refused
 from voltroot.keys.software import read_private_key
@@ -37,6 +37,7 @@ def init(config: Path | None, data: str | None, as_json: bool) -> None:
     """Make every CA that is missing; safe to run again."""
     backend = Backend(load_config(config, data), progress=show_progress)
     backend.prepare()
+    backend.auditlog.append()
     click.echo("\r\033[K", err=True, nl=False)
     _print(backend, as_json)
 
@@ -110,6 +111,7 @@ def import_(
         raise Refused("a CA without its key cannot issue: give --key FILE or --key-label LABEL")
     credential = backend.ceremony.take_in(label, chain, key_label)
     backend.renew()
+    backend.auditlog.append()
     click.echo(f"{credential.slug}: {chain[0].subject} now issues in the place of {label}")
 
 
@@ -126,7 +128,8 @@ def revoke(config: Path | None, data: str | None, reason: str, serial: str) -> N
         raise NotFound(f"there is no certificate with the serial number {serial}")
     if found[0].issuer is None:
         raise Refused("a root cannot be revoked: take it out of the trust stores instead")
-    changed = backend.authority.revoke(found, Reason[reason.upper()], door="pki")
+    changed = backend.authority.revoke(found, Reason[reason.upper()], door="pki", by=account())
+    backend.auditlog.append()
     subject = found[0].read().subject
     click.echo(f"{subject} is revoked" if changed else f"{subject} was revoked already")
 

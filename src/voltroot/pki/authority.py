@@ -10,7 +10,7 @@ from voltroot.pki import lints, suites
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.drafts import Draft, Drafter, Issuer, Order, prove
 from voltroot.pki.issuers import Issuers
-from voltroot.pki.ports import Clock, Entry, Keyring, Ledger, Reason
+from voltroot.pki.ports import Clock, Entry, Keyring, Ledger, Reason, Signed
 from voltroot.pki.profiles import ANY_CA, require_suite
 from voltroot.pki.suites import Signer
 
@@ -54,14 +54,15 @@ class Authority:
         drafts = self._drafted(orders, outcomes)
         until = self._now() + LEASE
         numbers = self.ledger.reserve([draft for _, draft in drafts], until) if drafts else []
-        signed: list[tuple[int, bytes]] = []
+        signed: list[Signed] = []
         reserved: list[int] = []
         for (place, draft), number in zip(drafts, numbers, strict=True):
             if isinstance(number, Failure):
                 outcomes[place] = number
                 continue
             try:
-                signed.append((number, draft.signed(suites.sign(self._signer(draft), draft.tbs))))
+                certificate = draft.signed(suites.sign(self._signer(draft), draft.tbs))
+                signed.append(Signed(number, certificate, draft.order.door, draft.order.by))
                 reserved.append(place)
             except Failure as failure:
                 self.ledger.abandon([number])

@@ -65,7 +65,10 @@ def slots(profiles: Mapping[str, Profile]) -> Iterator[Slot]:
 
 
 class Ceremony:
-    """Makes what is missing, so that it may be interrupted and begun again; ``progress`` hears each label."""
+    """Makes what is missing, so that it may be interrupted and begun again.
+
+    ``progress`` hears each label; ``by`` tells the audit log who does it.
+    """
 
     def __init__(
         self,
@@ -74,12 +77,14 @@ class Ceremony:
         names: CaNames,
         now: Clock,
         progress: Callable[[str], None] = lambda label: None,
+        by: str = "",
     ) -> None:
         self._authority = authority
         self._keyring = keyring
         self._names = names
         self._now = now
         self._progress = progress
+        self._by = by
         self._profiles = authority.issuers.profiles
 
     def perform(self) -> None:
@@ -124,9 +129,9 @@ class Ceremony:
             places.append((f"above-{label}", slot.profile))
         number, credential = None, None
         for (place, profile), certificate in reversed(list(zip(places, chain, strict=False))):
-            entry = self._authority.ledger.take_in(certificate.der, profile.name, number)
+            entry = self._authority.ledger.take_in(certificate.der, profile.name, number, by=self._by)
             own = key if certificate is chain[0] else None
-            credential = self._authority.ledger.add_credential(entry.number, CA, place, own)
+            credential = self._authority.ledger.add_credential(entry.number, CA, place, own, by=self._by)
             number = entry.number
         assert credential is not None, "the chain holds the CA itself at least"
         self._authority.issuers.reload()
@@ -143,11 +148,12 @@ class Ceremony:
             subject=self._names.subject(slot.profile, common_name),
             public_key=self._keyring.create(slot.label, slot.suite),
             door="pki",
+            by=self._by,
             issuer=self._authority.issuers.standing().current(slot.parent).slug if slot.parent else None,
             own_key=slot.label,
         )
         entry = self._authority.issue(order)
-        self._authority.ledger.add_credential(entry.number, CA, slot.label, slot.label)
+        self._authority.ledger.add_credential(entry.number, CA, slot.label, slot.label, by=self._by)
         self._authority.issuers.reload()
 
     def _make_ocsp_signer(self, issuer: Issuer) -> Credential:
@@ -174,11 +180,12 @@ class Ceremony:
             subject=self._names.subject(profile, common_name),
             public_key=self._keyring.create(key, suite),
             door="pki",
+            by=self._by,
             issuer=issuer,
             alternative_names=tuple(hosts),
         )
         entry = self._authority.issue(order)
-        credential = self._authority.ledger.add_credential(entry.number, use, label, key)
+        credential = self._authority.ledger.add_credential(entry.number, use, label, key, by=self._by)
         self._authority.issuers.reload()
         return credential
 

@@ -18,9 +18,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
 
 from voltroot.errors import Malformed, UnsupportedSuite
-from voltroot.pki import der, oids, suites
+from voltroot.pki import der, names, oids, signatures, suites
 from voltroot.pki.der import Element
 from voltroot.pki.names import Name
+from voltroot.pki.signatures import Signed
 
 SIGNATURE_HASHES: dict[str, hashes.HashAlgorithm | None] = {
     "1.2.840.10045.4.3.2": hashes.SHA256(),
@@ -99,44 +100,54 @@ class Certificate:
         return read_public_key(self.spki)
 
     @cached_property
+    def key(self) -> signatures.Key:
+        """The subject's key for checking signatures; raises like public_key, for other keys."""
+        return signatures.read_key(self.spki)
+
+    @property
+    def signed(self) -> Signed:
+        """What is signed, and the signature."""
+        return Signed(self.tbs, self.outer_signature, self.signature)
+
+    @cached_property
     def extensions(self) -> dict[str, Extension]:
         """The extensions by OID; of a repeated one the first."""
         return dict(reversed(self.extension_list))
 
-    @property
+    @cached_property
     def self_issued(self) -> bool:
         """Whether issuer and subject are the same name (RFC 5280 3.2)."""
-        return self.issuer_der == self.subject_der or self.issuer.matches(self.subject)
+        return names.same(self.issuer_der, self.subject_der)
 
-    @property
+    @cached_property
     def is_ca(self) -> bool:
         """Whether basicConstraints say cA (RFC 5280 4.2.1.9)."""
         return any(part.tag == der.BOOLEAN and part.content != b"\x00" for part in self._parts(oids.BASIC_CONSTRAINTS))
 
-    @property
+    @cached_property
     def path_length(self) -> int | None:
         """The pathLenConstraint, or None where there is none."""
         parts = (part for part in self._parts(oids.BASIC_CONSTRAINTS) if part.tag == der.INTEGER)
         return next((der.read_integer(part.content) for part in parts), None)
 
-    @property
+    @cached_property
     def key_usage(self) -> int | None:
         """keyUsage as a 16-bit value, digitalSignature the highest bit (RFC 5280 4.2.1.3); None where absent."""
         extension = self.extensions.get(oids.KEY_USAGE)
         return der.read_named_bits(der.read(extension.value).content) if extension else None
 
-    @property
+    @cached_property
     def extended_key_usage(self) -> tuple[str, ...]:
         """The purposes named by extKeyUsage."""
         return tuple(der.read_oid(part.content) for part in self._parts(oids.EXTENDED_KEY_USAGE))
 
-    @property
+    @cached_property
     def subject_key_identifier(self) -> bytes | None:
         """The octets of the subjectKeyIdentifier."""
         extension = self.extensions.get(oids.SUBJECT_KEY_IDENTIFIER)
         return der.read(extension.value).content if extension else None
 
-    @property
+    @cached_property
     def authority_key_identifier(self) -> bytes | None:
         """The keyIdentifier of the authorityKeyIdentifier."""
         parts = (part for part in self._parts(oids.AUTHORITY_KEY_IDENTIFIER) if part.tag == 0x80)
@@ -176,13 +187,20 @@ class Certificate:
 
     def signed_by(self, key: suites.PublicKey) -> bool:
         """Tell whether the signature holds under the issuer's key."""
-        if self.signature_oid not in SIGNATURE_HASHES:
-            return False
-        return suites.verify(key, self.signature, self.tbs, SIGNATURE_HASHES[self.signature_oid])
+        return self.signed.objection(signatures.Key(key)) is None
 
     def _parts(self, oid: str) -> Iterator[Element]:
         extension = self.extensions.get(oid)
         return der.children(der.read(extension.value).content) if extension else iter(())
+
+
+def read_extensions(octets: bytes) -> Iterator[tuple[str, Extension]]:
+    """Read the Extensions of a certificate, CRL or OCSP message (RFC 5280 4.1), in order."""
+    for extension in der.children(der.read(octets).content):
+        oid, *critical, value = der.children(extension.content)
+        if value.tag != der.OCTET_STRING or len(critical) > 1:
+            raise Malformed("an extension is out of shape")
+        yield der.read_oid(oid.content), Extension(bool(critical) and critical[0].content != b"\x00", value.content)
 
 
 def read_public_key(spki: bytes) -> suites.PublicKey:
@@ -249,20 +267,13 @@ def _read(octets: bytes) -> Certificate:
         signature_oid=der.read_oid(next(der.children(algorithm.content)).content),
         inner_signature=inner.whole,
         outer_signature=algorithm.whole,
-        signature=signature.content[1:],
+        # A signature of other than whole octets is none.
+        signature=signature.content[1:] if signature.tag == der.BIT_STRING and signature.content[:1] == b"\x00" else b"",
         issuer_der=issuer.whole,
         subject_der=subject.whole,
         not_before=der.read_time(not_before),
         not_after=der.read_time(not_after),
         time_tags=(not_before.tag, not_after.tag),
         spki=spki.whole,
-        extension_list=tuple(_extensions(extensions)) if extensions else (),
+        extension_list=tuple(read_extensions(extensions.content)) if extensions else (),
     )
-
-
-def _extensions(element: Element) -> Iterator[tuple[str, Extension]]:
-    for extension in der.children(der.read(element.content).content):
-        oid, *critical, value = der.children(extension.content)
-        if value.tag != der.OCTET_STRING or len(critical) > 1:
-            raise Malformed("this is not an X.509 certificate: an extension is out of shape")
-        yield der.read_oid(oid.content), Extension(bool(critical) and critical[0].content != b"\x00", value.content)

@@ -13,6 +13,8 @@ BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING, NULL, OID = 0x01, 0x02, 0x03, 0x04, 
 ENUMERATED, UTF8_STRING, SEQUENCE, SET = 0x0A, 0x0C, 0x30, 0x31
 PRINTABLE_STRING, IA5_STRING, UTC_TIME, GENERALIZED_TIME, VISIBLE_STRING = 0x13, 0x16, 0x17, 0x18, 0x1A
 
+DEEPEST = 32  # elements within elements that are looked at
+
 TRUE = b"\x01\x01\xff"
 NULL_VALUE = b"\x05\x00"
 
@@ -111,6 +113,14 @@ def read(data: bytes) -> Element:
     return element
 
 
+def read_sequence(data: bytes) -> bytes:
+    """Return the content of the one SEQUENCE that the octets hold, or raise Malformed."""
+    element = read(data)
+    if element.tag != SEQUENCE:
+        raise Malformed(f"an element of tag {element.tag:#04x} stands in place of a SEQUENCE")
+    return element.content
+
+
 def children(content: bytes) -> Iterator[Element]:
     """Read the elements that follow one another in the content of a constructed element."""
     offset = 0
@@ -154,22 +164,50 @@ def read_named_bits(content: bytes) -> int:
 
 def read_time(element: Element) -> datetime:
     """Return a UTCTime or GeneralizedTime of the forms that RFC 5280 4.1.2.5 allows."""
-    text = element.content
-    if element.tag == UTC_TIME:
-        text = (b"19" if text >= b"50" else b"20") + text
-    elif element.tag != GENERALIZED_TIME:
-        raise Malformed(f"a time has the tag {element.tag:#04x}")
-    digits = text[:-1]
+    tag, content, _ = element
+    if tag == UTC_TIME:
+        content = (b"19" if content >= b"50" else b"20") + content
+    elif tag != GENERALIZED_TIME:
+        raise Malformed(f"a time has the tag {tag:#04x}")
     try:
-        if len(text) != 15 or text[14:] != b"Z" or not digits.isdigit():
+        if len(content) != 15 or content[14:] != b"Z" or not content[:14].isdigit():
             raise ValueError
-        month, day, hour, minute, second = [int(digits[at : at + 2]) for at in range(4, 14, 2)]
-        return datetime(int(digits[:4]), month, day, hour, minute, second, tzinfo=UTC)
+        text = content.decode("ascii")
+        return datetime.fromisoformat(f"{text[:8]}T{text[8:]}")
     except ValueError as error:
         raise Malformed("a time is not in the form YYMMDDHHMMSSZ or YYYYMMDDHHMMSSZ") from error
 
 
-def _element(data: bytes, start: int) -> tuple[Element, int]:
+def deviation(data: bytes, depth: int = 0) -> str | None:
+    """Return how elements depart from DER, or None where they do not (X.690 8.3.2, 10.1, 11.1, 11.2)."""
+    if depth > DEEPEST:
+        return "elements are nested too deeply"
+    place = 0
+    while place < len(data):
+        start, end = extent(data, place)
+        tag, content, size = data[place], data[start:end], end - start
+        if start - place != 2 + (0 if size < 0x80 else (size.bit_length() + 7) // 8):
+            return "a length has more octets than it needs"
+        found = deviation(content, depth + 1) if tag & 0x20 else _lapse(tag, content)
+        if found:
+            return found
+        place = end
+    return None
+
+
+def _lapse(tag: int, content: bytes) -> str | None:
+    if tag == BOOLEAN and content != b"\xff":
+        # Every BOOLEAN of a certificate is FALSE by default, and what is default is left away (X.690 11.5).
+        return "a BOOLEAN is written in another way than as TRUE"
+    if tag in (INTEGER, ENUMERATED) and content[0] in (0x00, 0xFF) and len(content) > 1 > (content[0] ^ content[1]) >> 7:
+        return "an INTEGER has more octets than it needs"
+    if tag == BIT_STRING and content[-1] & (1 << content[0]) - 1 & 0xFF:
+        return "a BIT STRING has unused bits that are set"
+    return None
+
+
+def extent(data: bytes, start: int) -> tuple[int, int]:
+    """Return where the content of the element at ``start`` begins and ends, or raise Malformed."""
     try:
         tag, size = data[start], data[start + 1]
         offset = start + 2
@@ -183,10 +221,14 @@ def _element(data: bytes, start: int) -> tuple[Element, int]:
             size = int.from_bytes(data[offset - count : offset], "big")
     except IndexError as error:
         raise Malformed("an ASN.1 element breaks off in its head") from error
-    end = offset + size
-    if end > len(data):
+    if offset + size > len(data):
         raise Malformed("an ASN.1 element breaks off before its end")
-    return Element(tag, data[offset:end], data[start:end]), end
+    return offset, offset + size
+
+
+def _element(data: bytes, start: int) -> tuple[Element, int]:
+    offset, end = extent(data, start)
+    return Element(data[start], data[offset:end], data[start:end]), end
 
 
 def _base128(value: int) -> bytes:

@@ -200,8 +200,7 @@ def prove(placeholder: Certificate) -> None:
     theirs = (read.serial_number, read.not_valid_before_utc, read.not_valid_after_utc, extensions)
     own = [(oid, extension.critical) for oid, extension in placeholder.extension_list]
     ours = (placeholder.serial, placeholder.not_before, placeholder.not_after, own)
-    names = (read.issuer.public_bytes(), read.subject.public_bytes())
-    if theirs != ours or names != (placeholder.issuer_der, placeholder.subject_der):
+    if theirs != ours:
         raise AssertionError("a draft does not say what it was meant to say")
 
 

@@ -154,7 +154,7 @@ class Name:
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """Return the name from its DER; a value that is no readable string is kept RAW; Malformed if no name."""
-        return cls(tuple(map(_decode_rdn, der.children(_content(der.read(data), der.SEQUENCE)))))
+        return cls(tuple(map(_decode_rdn, _rdns(data))))
 
     def print(self) -> str:
         """Return the name as RFC 4514 has it: reversed, such as CN=secc001,DC=CPO,O=verisco GmbH,C=DE."""
@@ -182,7 +182,23 @@ class Name:
 
     def matches(self, other: Name) -> bool:
         """Whether both are one name in a certification path, the order of RDNs counting (RFC 5280 7.1)."""
-        return self.rdns == other.rdns or [*map(_fold, self.rdns)] == [*map(_fold, other.rdns)]
+        return self.rdns == other.rdns or self.folded() == other.folded()
+
+    def folded(self) -> tuple[str, ...]:
+        """Return the RDNs in the form in which they compare."""
+        return tuple(map(_fold, self.rdns))
+
+
+def same(one: bytes, other: bytes) -> bool:
+    """Whether two names in DER are one in a certification path (RFC 5280 7.1), decoding as little as that takes."""
+    if one == other:
+        return True
+    left, right = _rdns(one), _rdns(other)
+    if len(left) != len(right):
+        return False
+    # What tells names apart most often stands last.
+    pairs = zip(reversed(left), reversed(right), strict=True)
+    return all(_fold(_decode_rdn(a)) == _fold(_decode_rdn(b)) for a, b in pairs if a.whole != b.whole)
 
 
 def check_bounds(name: Name) -> None:
@@ -244,6 +260,10 @@ def _unescape(escaped: re.Match[str]) -> str:
 def _unreadable(text: str, at: int, wanted: str) -> Malformed:
     found = ascii(text[at : at + 16]) if at < len(text) else "the end"
     return Malformed(f"the name cannot be read at character {at + 1}: expected {wanted}, found {found}")
+
+
+def _rdns(data: bytes) -> list[der.Element]:
+    return list(der.children(_content(der.read(data), der.SEQUENCE)))
 
 
 def _decode_rdn(rdn: der.Element) -> tuple[Attribute, ...]:

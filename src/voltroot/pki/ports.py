@@ -63,6 +63,15 @@ class Entry:
         return self.state is State.VALID and moment <= self.not_after
 
 
+class Signed(NamedTuple):
+    """A reserved entry with its certificate; ``door`` and ``by`` tell the audit log who asked for it."""
+
+    number: int
+    certificate: bytes
+    door: str = "authority"
+    by: str = ""
+
+
 class Revocation(NamedTuple):
     """One line of a CRL."""
 
@@ -98,7 +107,7 @@ class Ledger(Protocol):
         """
         ...
 
-    def record(self, signed: Sequence[tuple[int, bytes]]) -> list[Entry | Failure]:
+    def record(self, signed: Sequence[Signed]) -> list[Entry | Failure]:
         """Turn reserved entries into valid ones with their certificates; Unavailable for one whose lease was lost."""
         ...
 
@@ -106,7 +115,7 @@ class Ledger(Protocol):
         """Void reserved entries that will not be signed."""
         ...
 
-    def take_in(self, certificate: bytes, profile: str, issuer: int | None) -> Entry:
+    def take_in(self, certificate: bytes, profile: str, issuer: int | None, *, by: str = "") -> Entry:
         """Record a CA certificate that was made elsewhere; the same certificate twice is one entry."""
         ...
 
@@ -146,7 +155,7 @@ class Ledger(Protocol):
         """Return the sealed private key that came with an order."""
         ...
 
-    def add_credential(self, number: int, use: str, label: str, key: str | None) -> Credential:
+    def add_credential(self, number: int, use: str, label: str, key: str | None, *, by: str = "") -> Credential:
         """Put an entry to use as the newest credential of its label; the same entry twice is one credential."""
         ...
 

@@ -50,11 +50,16 @@ def sqlite_url(path: Path) -> str:
 
 def migrate(engine: Engine, revision: str = "head") -> None:
     """Create or upgrade the schema; does nothing where it is new."""
+    with reached(), engine.connect() as connection:
+        migrate_on(connection.execution_options(**WRITE), revision)
+
+
+def migrate_on(connection: Connection, revision: str = "head") -> None:
+    """Create or upgrade the schema in the transaction that the connection has begun, if it has."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    with reached(), engine.connect() as connection:
-        config.attributes["connection"] = connection.execution_options(**WRITE)
-        command.upgrade(config, revision)
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
 
 
 @contextmanager

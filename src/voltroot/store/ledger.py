@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, func, insert, select
 
-from voltroot.errors import Failure, KeyReused, NameTaken, NotFound, Unavailable
+from voltroot.errors import Failure, NotFound, Unavailable
 from voltroot.pki.certificates import Certificate
-from voltroot.pki.drafts import Draft, Order
-from voltroot.pki.ports import Credential, Entry, Reason, Revocation, State
+from voltroot.pki.drafts import Draft
+from voltroot.pki.ports import Credential, Entry, Reason, Revocation, Signed
 from voltroot.store import statements
 from voltroot.store.engine import reading, retried, writing
+from voltroot.store.rows import claims, entry_of, moment_of, octets, outcome_of, place_of, row_of, seconds
 from voltroot.store.statements import (
     AUDIT,
     CREDENTIALS,
@@ -54,21 +55,20 @@ class SqlLedger:
     @retried
     def reserve(self, drafts: Sequence[Draft], until: datetime) -> list[int | Failure]:
         """See ``Ledger.reserve``."""
-        lease = _seconds(until)
+        lease = seconds(until)
         with writing(self._engine) as connection:
-            moment = _seconds(self._now())
+            moment = seconds(self._now())
             self._void(connection, connection.execute(VOID_LOST, {"b_now": moment}).all())
-            # All processes take keys and names in the same order, so that none waits for another that waits for it.
-            ordered = sorted(drafts, key=lambda draft: draft.order.key_hash)
-            connection.execute(self._reserve, [_row(draft, lease) for draft in ordered])
-            found = connection.execute(NUMBERS, {"serials": [_octets(draft.serial) for draft in drafts]})
-            numbers = {int.from_bytes(serial): number for serial, number in found}
-            fresh = [draft for draft in drafts if draft.serial in numbers]
-            won = self._claim(connection, fresh, moment, lease)
-            lost = {draft.serial for draft in fresh if _claims(draft.order) and draft.serial not in won}
-            if lost:
-                connection.execute(FORGET, [{"b_number": numbers[serial]} for serial in lost])
-            kept = [draft for draft in fresh if draft.serial not in lost]
+            numbers: dict[int, int] = {}
+            lost: set[int] = set()
+            pending = list(drafts)
+            while pending:
+                taken, losers = self._take_places(connection, pending, moment, lease)
+                numbers |= taken
+                lost |= losers
+                # A key that was refused beside an order that lost its name is free again: its order has another go.
+                pending = [draft for draft in pending if draft.serial not in taken] if losers else []
+            kept = [draft for draft in drafts if draft.serial in numbers.keys() - lost]
             sealed = [
                 {"certificate": numbers[draft.serial], "sealed": draft.order.sealed_key}
                 for draft in kept
@@ -80,22 +80,23 @@ class SqlLedger:
                 {"certificate": numbers[draft.serial], "door": draft.order.door, "by": draft.order.by} for draft in kept
             ]
             self._audit(connection, "certificate.reserved", asked)
-        return [_outcome(draft, numbers.get(draft.serial), lost) for draft in drafts]
+        return [outcome_of(draft, numbers.get(draft.serial), lost) for draft in drafts]
 
     @retried
-    def record(self, signed: Sequence[tuple[int, bytes]]) -> list[Entry | Failure]:
+    def record(self, signed: Sequence[Signed]) -> list[Entry | Failure]:
         """See ``Ledger.record``."""
         with writing(self._engine) as connection:
-            connection.execute(RECORD, [{"b_number": number, "b_content": content} for number, content in signed])
-            numbers = [number for number, _ in signed]
+            connection.execute(RECORD, [{"b_number": each.number, "b_content": each.certificate} for each in signed])
+            numbers = [each.number for each in signed]
             rows = {row.number: row for row in connection.execute(RECORDED_NOW, {"numbers": numbers})}
             named = [row for row in rows.values() if row.name is not None]
             if named:
                 places = [{"b_profile": row.profile, "b_name": row.name, "b_until": row.not_after} for row in named]
                 connection.execute(HOLD, places)
-            self._audit(connection, "certificate.issued", [{"certificate": number} for number in rows])
+            asked = [{"certificate": each.number, "door": each.door, "by": each.by} for each in signed]
+            self._audit(connection, "certificate.issued", [line for line in asked if line["certificate"] in rows])
         late = Unavailable("the certificate was not recorded in time: ask again")
-        return [_entry(rows[number]) if number in rows else late for number in numbers]
+        return [entry_of(rows[number]) if number in rows else late for number in numbers]
 
     @retried
     def abandon(self, numbers: Sequence[int]) -> None:
@@ -104,7 +105,7 @@ class SqlLedger:
             self._void(connection, connection.execute(VOID_THESE, {"numbers": list(numbers)}).all())
 
     @retried
-    def take_in(self, certificate: bytes, profile: str, issuer: int | None) -> Entry:
+    def take_in(self, certificate: bytes, profile: str, issuer: int | None, *, by: str = "") -> Entry:
         """See ``Ledger.take_in``."""
         read = Certificate.read(certificate)
         with writing(self._engine) as connection:
@@ -113,19 +114,20 @@ class SqlLedger:
             if row is None:
                 values: dict[str, Any] = {
                     "issuer": issuer,
-                    "serial": _octets(read.serial),
+                    "serial": octets(read.serial),
                     "profile": profile,
                     "state": VALID,
                     "subject": read.subject.key(),
                     "key": read.key_hash,
                     "end_entity": not read.is_ca,
-                    "not_before": _seconds(read.not_before),
-                    "not_after": _seconds(read.not_after),
+                    "not_before": seconds(read.not_before),
+                    "not_after": seconds(read.not_after),
                     "content": certificate,
                 }
                 row = connection.execute(insert(certificates).values(values).returning(certificates)).one()
-                self._audit(connection, "certificate.taken_in", [{"certificate": row.number, "door": "pki"}])
-            return _entry(row)
+                asked = {"certificate": row.number, "door": "pki", "by": by}
+                self._audit(connection, "certificate.taken_in", [asked])
+            return entry_of(row)
 
     def find(
         self,
@@ -143,28 +145,28 @@ class SqlLedger:
             (profiles or None, table.profile.in_(profiles)),
             (number, table.number == number),
             (name, table.name == name),
-            (serial, table.serial == _octets(serial or 0)),
+            (serial, table.serial == octets(serial or 0)),
             (subject, table.subject == subject),
             (issuer, table.issuer == issuer),
         ]
         conditions = [condition for value, condition in given if value is not None]
         query = select(certificates).where(RECORDED, *conditions).order_by(table.number.desc())
         with reading(self._engine) as connection:
-            return [_entry(row) for row in connection.execute(query)]
+            return [entry_of(row) for row in connection.execute(query)]
 
     def statuses(self, issuer: int, serials: Sequence[int]) -> list[Entry | None]:
         """See ``Ledger.statuses``."""
-        wanted = certificates.c.serial.in_([_octets(serial) for serial in serials])
+        wanted = certificates.c.serial.in_([octets(serial) for serial in serials])
         query = select(certificates).where(certificates.c.issuer == issuer, wanted, RECORDED)
         with reading(self._engine) as connection:
-            found = {entry.serial: entry for entry in map(_entry, connection.execute(query))}
+            found = {entry.serial: entry for entry in map(entry_of, connection.execute(query))}
         return [found.get(serial) for serial in serials]
 
     @retried
     def revoke(self, numbers: Sequence[int], reason: Reason, *, door: str, by: str = "") -> list[Entry]:
         """See ``Ledger.revoke``."""
         with writing(self._engine) as connection:
-            marks = {"numbers": list(numbers), "b_now": _seconds(self._now()), "b_reason": reason.value}
+            marks = {"numbers": list(numbers), "b_now": seconds(self._now()), "b_reason": reason.value}
             rows = connection.execute(REVOKE, marks).all()
             if not rows:
                 return []
@@ -187,7 +189,7 @@ class SqlLedger:
             detail = json.dumps({"reason": reason.name.lower()})
             asked = [{"certificate": row.number, "door": door, "by": by, "detail": detail} for row in rows]
             self._audit(connection, "certificate.revoked", asked)
-        return [_entry(row) for row in rows]
+        return [entry_of(row) for row in rows]
 
     def revoked_by(self, issuer: int) -> list[Revocation]:
         """See ``Ledger.revoked_by``."""
@@ -195,7 +197,7 @@ class SqlLedger:
         query = select(table.serial, table.at, table.reason).where(table.issuer == issuer).order_by(table.number)
         with reading(self._engine) as connection:
             return [
-                Revocation(int.from_bytes(serial), _moment(at), Reason(reason))
+                Revocation(int.from_bytes(serial), moment_of(at), Reason(reason))
                 for serial, at, reason in connection.execute(query)
             ]
 
@@ -211,7 +213,7 @@ class SqlLedger:
             return connection.execute(select(escrow.c.sealed).where(escrow.c.certificate == number)).scalar()
 
     @retried
-    def add_credential(self, number: int, use: str, label: str, key: str | None) -> Credential:
+    def add_credential(self, number: int, use: str, label: str, key: str | None, *, by: str = "") -> Credential:
         """See ``Ledger.add_credential``."""
         with writing(self._engine) as connection:
             known = select(credentials.c.slug).where(credentials.c.certificate == number)
@@ -223,7 +225,8 @@ class SqlLedger:
                 connection.execute(insert(credentials).values(values))
                 connection.execute(RAISE_REVISION)
                 detail = json.dumps({"use": use, "slug": slug})
-                self._audit(connection, "credential.added", [{"certificate": number, "door": "pki", "detail": detail}])
+                asked = {"certificate": number, "door": "pki", "by": by, "detail": detail}
+                self._audit(connection, "credential.added", [asked])
             for credential in self._credentials(connection):
                 if credential.entry.number == number:
                     return credential
@@ -235,13 +238,29 @@ class SqlLedger:
             return self._credentials(connection)
 
     def _audit(self, connection: Connection, event: str, rows: Sequence[dict[str, Any]]) -> None:
-        common = {"at": _seconds(self._now()), "event": event, "door": "authority", "by": "", "detail": "{}"}
+        common = {"at": seconds(self._now()), "event": event, "door": "authority", "by": "", "detail": "{}"}
         if rows:
             connection.execute(AUDIT, [common | row for row in rows])
 
+    def _take_places(
+        self, connection: Connection, drafts: Sequence[Draft], moment: int, lease: int
+    ) -> tuple[dict[int, int], set[int]]:
+        """Insert those whose key is free, and take those out again whose name is not: numbers and losers by serial."""
+        # All processes take keys and names in the same order, so that none waits for another that waits for it.
+        ordered = sorted(drafts, key=lambda draft: draft.order.key_hash)
+        connection.execute(self._reserve, [row_of(draft, lease) for draft in ordered])
+        found = connection.execute(NUMBERS, {"serials": [octets(draft.serial) for draft in drafts]})
+        numbers = {int.from_bytes(serial): number for serial, number in found}
+        fresh = [draft for draft in drafts if draft.serial in numbers]
+        won = self._claim(connection, fresh, moment, lease)
+        lost = {draft.serial for draft in fresh if claims(draft.order) and draft.serial not in won}
+        if lost:
+            connection.execute(FORGET, [{"b_number": numbers[serial]} for serial in lost])
+        return numbers, lost
+
     def _claim(self, connection: Connection, drafts: Sequence[Draft], moment: int, until: int) -> set[int]:
         """Hold the names of drafts; returns the serials of those whose name was free."""
-        named = sorted((draft for draft in drafts if draft.order.name is not None), key=_place)
+        named = sorted((draft for draft in drafts if draft.order.name is not None), key=place_of)
         for statement, chosen in (
             (self._take, [draft for draft in named if not draft.order.renewal]),
             (self._keep, [draft for draft in named if draft.order.renewal]),
@@ -251,13 +270,13 @@ class SqlLedger:
                     "profile": draft.order.profile.name,
                     "name": draft.order.name,
                     "until": until,
-                    "holder": _octets(draft.serial),
+                    "holder": octets(draft.serial),
                 }
                 for draft in chosen
             ]
             if rows:
                 connection.execute(statement, [row | {"b_now": moment} for row in rows])
-        won = connection.execute(WINNERS, {"serials": [_octets(draft.serial) for draft in named]}).scalars()
+        won = connection.execute(WINNERS, {"serials": [octets(draft.serial) for draft in named]}).scalars()
         return {int.from_bytes(serial) for serial in won}
 
     def _void(self, connection: Connection, rows: Sequence[Row[Any]]) -> None:
@@ -277,66 +296,6 @@ class SqlLedger:
 
     def _credentials(self, connection: Connection) -> list[Credential]:
         rows = connection.execute(CREDENTIALS)
-        return [Credential(_entry(row), row.use, row.label, row.slug, row._mapping[credentials.c.key]) for row in rows]
-
-
-def _row(draft: Draft, lease: int) -> dict[str, Any]:
-    order = draft.order
-    return {
-        "issuer": draft.issuer.number if draft.issuer else None,
-        "serial": _octets(draft.serial),
-        "profile": order.profile.name,
-        "state": State.RESERVED.value,
-        "name": order.name,
-        "subject": order.subject.key(),
-        "key": order.key_hash,
-        "end_entity": not order.profile.is_ca,
-        "not_before": _seconds(draft.not_before),
-        "not_after": _seconds(draft.not_after),
-        "lease": lease,
-        "content": draft.tbs,
-    }
-
-
-def _place(draft: Draft) -> tuple[str, str]:
-    return draft.order.profile.name, draft.order.name or ""
-
-
-def _claims(order: Order) -> bool:
-    return order.name is not None and not order.renewal
-
-
-def _outcome(draft: Draft, number: int | None, lost: set[int]) -> int | Failure:
-    if number is None:
-        return KeyReused("this public key has been certified before: make a new key for each certificate")
-    if draft.serial in lost:
-        name = draft.order.subject.get("CN")
-        return NameTaken(f"{name} is already occupied by a valid certificate: renew that, or revoke it first")
-    return number
-
-
-def _entry(row: Row[Any]) -> Entry:
-    return Entry(
-        number=row.number,
-        issuer=row.issuer,
-        serial=int.from_bytes(row.serial),
-        profile=row.profile,
-        state=State(row.state),
-        not_before=_moment(row.not_before),
-        not_after=_moment(row.not_after),
-        certificate=row.content,
-        revoked_at=_moment(row.revoked_at) if row.revoked_at is not None else None,
-        reason=Reason(row.reason) if row.reason is not None else None,
-    )
-
-
-def _octets(serial: int) -> bytes:
-    return serial.to_bytes(max(1, (serial.bit_length() + 7) // 8))
-
-
-def _seconds(moment: datetime) -> int:
-    return int(moment.timestamp())
-
-
-def _moment(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+        return [
+            Credential(entry_of(row), row.use, row.label, row.slug, row._mapping[credentials.c.key]) for row in rows
+        ]

@@ -8,8 +8,8 @@ A sealed file is a head, the seal of the head, and chunks, all of them full but 
 
 Everything is authenticated with the head. The nonce counts (the head's seal is number 0) and ends in 1 for the last
 chunk, in 0 for all others (Hoang, Reyhanitabar, Rogaway, Vizár: "Online Authenticated-Encryption and its Nonce-Reuse
-Misuse-Resistance", 2015): a chunk that was changed, left out, repeated or moved does not open, nor does what was cut short
-or added to. The salt makes each file's key its own, so that no nonce is used twice with a key.
+Misuse-Resistance", CRYPTO 2015): a chunk that was changed, left out, repeated or moved does not open, nor does a file
+that was cut short or added to. The salt makes each file's key its own, so that no nonce is used twice with a key.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Cost:
 class Sealer:
     """Seals what is written to it; without ``finish`` the file does not open."""
 
-    def __init__(self, file: BinaryIO, passphrase: str, cost: Cost = Cost()) -> None:  # noqa: B008 -- frozen
+    def __init__(self, file: BinaryIO, passphrase: str, cost: Cost = Cost()) -> None:
         if len(passphrase) < SHORTEST:
             raise Refused(f"this passphrase would protect all keys: it needs {SHORTEST} characters at least")
         salt = secrets.token_bytes(16)

@@ -126,3 +126,24 @@ audit = Table(
     Column("by", Text, nullable=False),
     Column("detail", Text, nullable=False),
 )
+
+# The Merkle log over the audit rows: entries are numbered from 0 without gaps, in the order of their appending.
+log_entries = Table(
+    "log_entries",
+    metadata,
+    Column("sequence", Number, primary_key=True, autoincrement=False),
+    Column("audit", Number, ForeignKey("audit.number"), nullable=False, unique=True),
+    Column("leaf", LargeBinary, nullable=False),
+)
+
+# Its signed roots. The frontier is what the next entries are appended to: the roots of the perfect subtrees.
+log_checkpoints = Table(
+    "log_checkpoints",
+    metadata,
+    Column("size", Number, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("origin", String(64), nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("frontier", LargeBinary, nullable=False),
+)

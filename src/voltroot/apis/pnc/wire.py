@@ -17,7 +17,8 @@ from voltroot.pki.ports import Entry, State
 from voltroot.pki.profiles import Edition
 from voltroot.pki.suites import SUITES, Suite, suite_of
 
-Text = Annotated[str, Meta(min_length=1, pattern=r"\S")]
+# Not white space alone. What \s means differs: Python counts 1C to 1F and 85 in, JSON Schema (ECMA-262) FEFF.
+Text = Annotated[str, Meta(min_length=1, pattern=r"[^\s\x1c-\x1f\x85\ufeff]")]
 SuiteName = Literal["P-256", "P-521", "Ed448"]
 
 

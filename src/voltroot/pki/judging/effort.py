@@ -1,0 +1,44 @@
+"""How much work one judgement may make: nobody's certificates cost more than a bounded number of signatures."""
+
+from __future__ import annotations
+
+from voltroot.errors import Failure
+from voltroot.pki.certificates import Certificate
+from voltroot.pki.judging.inputs import MOST_SIGNATURES, MOST_STEPS
+from voltroot.pki.signatures import Signed
+
+
+class Effort:
+    """Counts and remembers the signatures of one judgement: none is checked twice, and none beyond the limit."""
+
+    def __init__(self) -> None:
+        self.signatures = 0
+        self.steps = 0
+        self._known: dict[tuple[Signed, bytes], str | None] = {}
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether nothing more may be tried."""
+        return self.signatures >= MOST_SIGNATURES or self.steps >= MOST_STEPS
+
+    def step(self) -> bool:
+        """Tell whether one more issuer may be looked at, and count it."""
+        self.steps += 1
+        return self.steps <= MOST_STEPS
+
+    def objection(self, signed: Signed, signer: Certificate) -> str | None:
+        """Return why a signature does not hold under a certificate's key, or None where it holds."""
+        place = (signed, signer.spki)
+        if place not in self._known:
+            if self.signatures >= MOST_SIGNATURES:
+                return f"its signature is not checked: {MOST_SIGNATURES} have been, and no more are"
+            self._known[place] = self._check(signed, signer)
+        return self._known[place]
+
+    def _check(self, signed: Signed, signer: Certificate) -> str | None:
+        try:
+            key = signer.key
+        except (Failure, ValueError) as failure:
+            return f"its signature cannot be checked: {failure}"
+        self.signatures += 1
+        return signed.objection(key)

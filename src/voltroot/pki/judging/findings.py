@@ -1,0 +1,110 @@
+"""What comes of judging a chain: a verdict, what decided it, and everything else that was found, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from voltroot.errors import Failure
+from voltroot.pki.certificates import Certificate
+
+
+class Verdict(StrEnum):
+    """What a chain is worth."""
+
+    OK = "OK"
+    CHAIN_ERROR = "CHAIN_ERROR"
+    EXPIRED = "EXPIRED"
+    NOT_YET_VALID = "NOT_YET_VALID"
+    REVOKED = "REVOKED"
+    UNKNOWN_ISSUER = "UNKNOWN_ISSUER"
+
+
+# Of several faults the first of these decides. What anybody can forge weighs most: a date or a revocation means
+# something only in a chain that holds. Expiry weighs least, because it is the one fault that a renewal mends.
+PRECEDENCE = (
+    Verdict.UNKNOWN_ISSUER,
+    Verdict.CHAIN_ERROR,
+    Verdict.REVOKED,
+    Verdict.NOT_YET_VALID,
+    Verdict.EXPIRED,
+    Verdict.OK,
+)
+
+
+class Finding(NamedTuple):
+    """One thing found: at which certificate (0 is the leaf, None the chain as a whole), by which rule and clause.
+
+    The verdict is what follows from it alone; OK marks a remark, which refuses nothing.
+    """
+
+    place: int | None
+    rule: str
+    clause: str
+    verdict: Verdict
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.text} ({self.clause})"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The verdict on a chain. ``path`` is what was judged, leaf first, the anchor last where one was found.
+
+    ``findings`` go from the anchor down, as RFC 5280 6.1 walks; ``policies`` are those that hold for the whole path;
+    ``signatures`` is how many were checked.
+    """
+
+    verdict: Verdict
+    text: str = ""
+    findings: tuple[Finding, ...] = ()
+    path: tuple[Certificate, ...] = ()
+    policies: frozenset[str] = frozenset()
+    signatures: int = 0
+
+    @property
+    def deciding(self) -> Finding | None:
+        """The finding that decided, which is the first of those that weigh most; None where all is well."""
+        if self.verdict is Verdict.OK:
+            return None
+        return next((each for each in self.findings if each.verdict is self.verdict), None)
+
+    @property
+    def failing(self) -> Certificate | None:
+        """The first certificate that failed."""
+        decided = self.deciding
+        return None if decided is None or decided.place is None else self.path[decided.place]
+
+    @property
+    def others(self) -> tuple[Finding, ...]:
+        """Every other finding, in order."""
+        decided = self.deciding
+        return tuple(each for each in self.findings if each is not decided)
+
+
+def conclude(
+    path: Sequence[Certificate],
+    findings: Iterable[Finding],
+    policies: frozenset[str] = frozenset(),
+    signatures: int = 0,
+) -> Judgement:
+    """Return the judgement that follows from findings."""
+    found = tuple(findings)
+    verdict = min((each.verdict for each in found), key=PRECEDENCE.index, default=Verdict.OK)
+    judgement = Judgement(verdict, "", found, tuple(path), policies, signatures)
+    decided = judgement.deciding
+    if decided is None:
+        return judgement
+    text = decided.text if judgement.failing is None else f"{name_of(judgement.failing)}: {decided.text}"
+    return Judgement(verdict, text, found, judgement.path, policies, signatures)
+
+
+def name_of(certificate: Certificate) -> str:
+    """Return the subject for people, also where it cannot be read."""
+    try:
+        return certificate.subject.print() or "(no name)"
+    except (Failure, ValueError):
+        return "(a name that cannot be read)"

@@ -1,0 +1,138 @@
+"""What OCSP answers say of a certificate (RFC 6960): by its CA, or by a delegate that the CA has put in charge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from voltroot.errors import Failure
+from voltroot.pki import names, oids
+from voltroot.pki.answers import Answer, Single
+from voltroot.pki.certificates import Certificate
+from voltroot.pki.judging.forms import UNDERSTOOD, critical_by_profile
+from voltroot.pki.judging.inquiry import Inquiry, State, Status
+from voltroot.pki.ocsp import CertStatus
+from voltroot.pki.profiles import Usage
+
+# Without a nextUpdate there is always something newer to be had (RFC 6960 4.2.2.1): how long an answer does all the same.
+UNBOUNDED = timedelta(days=7)
+SIGNS = Usage.DIGITAL_SIGNATURE | Usage.NON_REPUDIATION
+TELLS_STATUS = (oids.CRL_DISTRIBUTION_POINTS, oids.AUTHORITY_INFO_ACCESS)
+
+
+def status(inquiry: Inquiry) -> Status | None:
+    """Return what the OCSP answers say of a certificate; None where none is about it."""
+    found = [_weigh(answer, single, inquiry) for answer, single in _about(inquiry)]
+    for state in (State.REVOKED, State.GOOD):
+        if decided := next((each for each in found if each.state is state), None):
+            return decided
+    return Status(State.UNCLEAR, "; ".join(dict.fromkeys(each.text for each in found))) if found else None
+
+
+def _about(inquiry: Inquiry) -> Iterator[tuple[Answer, Single]]:
+    for answer in inquiry.evidence.answers:
+        for single in answer.singles:
+            if single.speaks_of(inquiry.certificate, inquiry.issuer):
+                yield answer, single
+
+
+def _weigh(answer: Answer, single: Single, inquiry: Inquiry) -> Status:
+    objection = answer.objection(single) or _signer_objection(answer, inquiry)
+    if objection is None and single.revoked_at is not None and single.revoked_at <= inquiry.at:
+        # However old the answer: what was revoked stays so.
+        return Status(State.REVOKED, f"an OCSP answer says that it was revoked on {single.revoked_at:%Y-%m-%d %H:%M:%S} UTC")
+    objection = objection or _age_objection(single, inquiry)
+    if objection is None and single.state is CertStatus.UNKNOWN:
+        objection = "the responder does not know the certificate"
+    if objection:
+        return Status(State.UNCLEAR, f"an OCSP answer cannot be used: {objection}")
+    return Status(State.GOOD if single.state is CertStatus.GOOD else State.REVOKED, "an OCSP answer says that it is revoked")
+
+
+def _age_objection(single: Single, inquiry: Inquiry) -> str | None:
+    at, oldest = inquiry.at, inquiry.oldest_answer
+    if at < single.this_update:
+        return f"it speaks of {single.this_update:%Y-%m-%d %H:%M:%S} UTC, which is later"
+    if single.next_update is not None and at > single.next_update:
+        return f"it should have been replaced on {single.next_update:%Y-%m-%d %H:%M:%S} UTC"
+    if single.next_update is None and oldest is None:
+        oldest = UNBOUNDED
+    if oldest is not None and at - single.this_update > oldest:
+        return f"it speaks of {single.this_update:%Y-%m-%d %H:%M:%S} UTC, more than {oldest.days} days earlier"
+    return None
+
+
+def _signer_objection(answer: Answer, inquiry: Inquiry) -> str | None:
+    if answer.is_by(inquiry.issuer):
+        return inquiry.effort.objection(answer.signed, inquiry.issuer)
+    objection = "its responder is neither the CA nor anybody whose certificate is at hand"
+    for delegate in (*_along(answer), *inquiry.pool):
+        if _is_by(answer, delegate):
+            objection = _delegate_objection(delegate, inquiry) or inquiry.effort.objection(answer.signed, delegate) or ""
+            if not objection:
+                return None
+    return objection
+
+
+def _along(answer: Answer) -> tuple[Certificate, ...]:
+    try:
+        return answer.certificates
+    except Failure:
+        return ()
+
+
+def _is_by(answer: Answer, delegate: Certificate) -> bool:
+    try:
+        return answer.is_by(delegate)
+    except (Failure, ValueError):
+        return False
+
+
+def _delegate_objection(delegate: Certificate, inquiry: Inquiry) -> str | None:
+    """Return why somebody may not answer for the CA (RFC 6960 4.2.2.2), or None."""
+    try:
+        return next(filter(None, (check(delegate, inquiry) for check in _DELEGATION)), None)
+    except (Failure, ValueError, StopIteration) as error:
+        return f"its signer's certificate cannot be read: {error}"
+
+
+def _of_the_ca(delegate: Certificate, inquiry: Inquiry) -> str | None:
+    if not names.same(delegate.issuer_der, inquiry.issuer.subject_der):
+        return "its signer was not put in charge by the CA of the certificate"
+    failed = inquiry.effort.objection(delegate.signed, inquiry.issuer)
+    return f"its signer was not put in charge by the CA of the certificate: {failed}" if failed else None
+
+
+def _for_this(delegate: Certificate, inquiry: Inquiry) -> str | None:
+    if oids.OCSP_SIGNING not in delegate.extended_key_usage:
+        return "its signer's certificate does not name OCSPSigning as its purpose"
+    usage = delegate.key_usage
+    return None if usage is None or usage & SIGNS else "its signer's certificate does not allow signing"
+
+
+def _in_time(delegate: Certificate, inquiry: Inquiry) -> str | None:
+    within = delegate.not_before <= inquiry.at <= delegate.not_after
+    return None if within else "its signer's certificate is not valid at the time"
+
+
+def _understood(delegate: Certificate, inquiry: Inquiry) -> str | None:
+    known = {*UNDERSTOOD, oids.OCSP_NOCHECK, *critical_by_profile(delegate)}
+    unknown = [oid for oid, each in delegate.extension_list if each.critical and oid not in known]
+    return f"its signer's certificate has a critical extension that is not understood: {unknown[0]}" if unknown else None
+
+
+def _not_revoked(delegate: Certificate, inquiry: Inquiry) -> str | None:
+    """RFC 6960 4.2.2.2.1: never asked, or asked where the certificate says, or left to us where it says nothing."""
+    if oids.OCSP_NOCHECK in delegate.extensions:
+        return None
+    if delegate.der in inquiry.opened:
+        return "its signer tells of itself"
+    told = inquiry.ask(inquiry.about(delegate))
+    if told.state is State.REVOKED:
+        return f"its signer's certificate is revoked: {told.text}"
+    if told.state is not State.GOOD and any(oid in delegate.extensions for oid in TELLS_STATUS):
+        return "nothing tells whether its signer's certificate is revoked"
+    return None
+
+
+_DELEGATION = (_of_the_ca, _for_this, _in_time, _understood, _not_revoked)

@@ -1,0 +1,186 @@
+"""Reading CRLs (RFC 5280 section 5) of any size: what a list says of one certificate costs one pass over its octets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import NamedTuple
+
+from voltroot.errors import Malformed
+from voltroot.pki import der, names, oids
+from voltroot.pki.certificates import Extension, read_extensions
+from voltroot.pki.points import Scope, read_scope
+from voltroot.pki.signatures import Signed
+
+REMOVE_FROM_CRL = 8
+
+_UNDERSTOOD = {
+    oids.AUTHORITY_KEY_IDENTIFIER,
+    oids.CRL_NUMBER,
+    oids.DELTA_CRL_INDICATOR,
+    oids.ISSUING_DISTRIBUTION_POINT,
+    oids.FRESHEST_CRL,
+}
+_UNDERSTOOD_IN_LINES = {oids.CRL_REASON, oids.CERTIFICATE_ISSUER, oids.INVALIDITY_DATE}
+
+
+class Line(NamedTuple):
+    """One entry: ``issuer`` is the name of the certificate's issuer, where that is not the CRL's."""
+
+    serial: int
+    at: datetime
+    reason: int | None
+    issuer: bytes
+
+
+@dataclass(frozen=True)
+class Crl:
+    """A certificate revocation list: its head read, its lines as octets."""
+
+    signed: Signed
+    version: int
+    inner_algorithm: bytes
+    issuer: bytes
+    this_update: datetime
+    next_update: datetime | None
+    lines: bytes
+    extension_list: tuple[tuple[str, Extension], ...]
+
+    @classmethod
+    def read(cls, octets: bytes) -> Crl:
+        """Read a CertificateList in DER; raise Malformed for anything else. Its lines are not looked at."""
+        try:
+            crl = _read(octets)
+            assert crl.scope, "read with its head"
+            return crl
+        except (ValueError, IndexError, StopIteration) as error:
+            raise Malformed("this is not a CRL: its parts are out of shape") from error
+
+    @cached_property
+    def extensions(self) -> dict[str, Extension]:
+        """The extensions by OID."""
+        return dict(self.extension_list)
+
+    @cached_property
+    def scope(self) -> Scope:
+        """What the list covers."""
+        extension = self.extensions.get(oids.ISSUING_DISTRIBUTION_POINT)
+        return read_scope(extension.value, self.issuer) if extension else Scope()
+
+    @property
+    def number(self) -> int | None:
+        """The cRLNumber (RFC 5280 5.2.3)."""
+        return self._integer(oids.CRL_NUMBER)
+
+    @property
+    def base(self) -> int | None:
+        """The number of the list that a delta CRL adds to (RFC 5280 5.2.4); None for a complete one."""
+        return self._integer(oids.DELTA_CRL_INDICATOR)
+
+    @property
+    def authority_key_identifier(self) -> bytes | None:
+        """The octets of the authorityKeyIdentifier."""
+        extension = self.extensions.get(oids.AUTHORITY_KEY_IDENTIFIER)
+        return extension.value if extension else None
+
+    @cached_property
+    def objection(self) -> str | None:
+        """Why the list must not be used, whoever signed it; None where nothing speaks against it."""
+        if self.inner_algorithm != self.signed.algorithm:
+            return "its signature algorithm is another inside than outside"
+        if self.version != 2 and self.extension_list:
+            return "it has extensions, but is not of version 2"
+        if len(self.extensions) != len(self.extension_list):
+            return "an extension stands there twice"
+        if self.next_update is None:
+            return "it does not say when the next one will be made"
+        if self.scope.only_attributes:
+            return "it is about attribute certificates"
+        unknown = [oid for oid, each in self.extension_list if each.critical and oid not in _UNDERSTOOD]
+        unknown += self._odd_lines()
+        return f"it has a critical extension that is not understood: {unknown[0]}" if unknown else None
+
+    def find(self, issuer: bytes, serial: int) -> Line | None:
+        """Return what the list says of a certificate, or None."""
+        if not self.scope.indirect:
+            return self._find_own(serial) if names.same(self.issuer, issuer) else None
+        mine = (line for line in self.entries() if line.serial == serial and names.same(line.issuer, issuer))
+        return max(mine, key=lambda line: line.at, default=None)
+
+    def entries(self) -> Iterator[Line]:
+        """Yield all lines."""
+        issuer = self.issuer
+        for start, stop in self._spans():
+            line = self._read_line(start, stop, issuer)
+            issuer = line.issuer
+            yield line
+
+    def _find_own(self, serial: int) -> Line | None:
+        number = der.integer(serial)
+        if number[2:] not in self.lines:
+            # The octets of the number stand nowhere in most lists, and looking for them is fast.
+            return None
+        for start, stop in self._spans():
+            if der.read_integer(self.lines[slice(*der.extent(self.lines, start))]) == serial:
+                return self._read_line(start, stop, self.issuer)
+        return None
+
+    def _spans(self) -> Iterator[tuple[int, int]]:
+        place, end = 0, len(self.lines)
+        while place < end:
+            start, place = der.extent(self.lines, place)
+            yield start, place
+
+    def _read_line(self, start: int, stop: int, issuer: bytes) -> Line:
+        serial, at, *rest = der.children(self.lines[start:stop])
+        reason = None
+        for oid, extension in read_extensions(rest[0].whole) if rest else ():
+            if oid == oids.CRL_REASON:
+                reason = der.read_integer(der.read(extension.value).content)
+            elif oid == oids.CERTIFICATE_ISSUER:
+                issuer = _directory_name(extension.value)
+        return Line(der.read_integer(serial.content), der.read_time(at), reason, issuer)
+
+    def _odd_lines(self) -> Iterator[str]:
+        """Critical extensions of lines that are not understood: a list that has one tells nothing (RFC 5280 5.3)."""
+        for start, stop in self._spans() if der.TRUE in self.lines else ():
+            _serial, _at, *rest = der.children(self.lines[start:stop])
+            for oid, extension in read_extensions(rest[0].whole) if rest else ():
+                if extension.critical and oid not in _UNDERSTOOD_IN_LINES:
+                    yield oid
+
+    def _integer(self, oid: str) -> int | None:
+        extension = self.extensions.get(oid)
+        return der.read_integer(der.read(extension.value).content) if extension else None
+
+
+def _read(octets: bytes) -> Crl:
+    tbs, algorithm, signature = der.children(der.read_sequence(octets))
+    parts = list(der.children(tbs.content))
+    version = der.read_integer(parts.pop(0).content) + 1 if parts[0].tag == der.INTEGER else 1
+    inner, issuer, this_update, *rest = parts
+    times = (der.UTC_TIME, der.GENERALIZED_TIME)
+    next_update = rest.pop(0) if rest and rest[0].tag in times else None
+    lines = rest.pop(0) if rest and rest[0].tag == der.SEQUENCE else None
+    extensions = rest.pop(0) if rest and rest[0].tag == 0xA0 else None
+    if rest or signature.tag != der.BIT_STRING or signature.content[:1] != b"\x00":
+        raise Malformed("this is not a CRL: its parts are out of shape")
+    return Crl(
+        signed=Signed(tbs.whole, algorithm.whole, signature.content[1:]),
+        version=version,
+        inner_algorithm=inner.whole,
+        issuer=issuer.whole,
+        this_update=der.read_time(this_update),
+        next_update=der.read_time(next_update) if next_update else None,
+        lines=lines.content if lines else b"",
+        extension_list=tuple(read_extensions(extensions.content)) if extensions else (),
+    )
+
+
+def _directory_name(value: bytes) -> bytes:
+    for tag, content, _ in der.children(der.read_sequence(value)):
+        if tag == 0xA4:
+            return content
+    raise Malformed("a line of the CRL names no issuer")
