@@ -103,7 +103,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
 def finished(trace: Path, pid: int) -> list[str]:
     """The lines of a trace once strace has written the last one."""
     deadline = time.monotonic() + 30
-    while f"{pid} +++ exited with 0 +++" not in (lines := trace.read_text().splitlines()):
+    # strace pads short numbers of processes with spaces.
+    while f"{pid:<5} +++ exited with 0 +++" not in (lines := trace.read_text().splitlines()):
         assert time.monotonic() < deadline, lines[-3:]
         time.sleep(0.05)
     return lines

@@ -81,6 +81,8 @@ LEAF_TABLES = audit.outerjoin(certificates, _own.number == audit.c.certificate).
 )
 LOGGED = exists().where(log_entries.c.audit == audit.c.number)
 CHECKPOINTS = select(log_checkpoints).order_by(log_checkpoints.c.size)
+_INTO = "INSERT INTO log_entries (sequence, audit, leaf)"
+_ARRAYS = " SELECT * FROM unnest(CAST(%s AS bigint[]), CAST(%s AS bigint[]), CAST(%s AS bytea[]))"
 _NEWEST = select(func.max(audit.c.number))
 NEWEST_CHECKPOINT = select(log_checkpoints).order_by(log_checkpoints.c.size.desc()).limit(1)
 
@@ -211,14 +213,11 @@ class AuditLog:
 
 def _insert(connection: Connection, entries: Sequence[tuple[int, int, bytes]]) -> None:
     """Insert entries with one statement: the writer's turn is short, and no other thread comes in between."""
-    into = "INSERT INTO log_entries (sequence, audit, leaf)"
     if connection.dialect.name == "postgresql":
-        arrays = "CAST(%s AS bigint[]), CAST(%s AS bigint[]), CAST(%s AS bytea[])"
-        values = tuple(map(list, zip(*entries, strict=True)))
-        connection.exec_driver_sql(f"{into} SELECT * FROM unnest({arrays})", values)
+        connection.exec_driver_sql(_INTO + _ARRAYS, tuple(map(list, zip(*entries, strict=True))))
     else:
         places = ", ".join(["(?, ?, ?)"] * len(entries))
-        connection.exec_driver_sql(f"{into} VALUES {places}", tuple(chain.from_iterable(entries)))
+        connection.exec_driver_sql(f"{_INTO} VALUES {places}", tuple(chain.from_iterable(entries)))
 
 
 def _missing(connection: Connection, wanted: Sequence[Numbers]) -> list[Numbers]:
