@@ -6,10 +6,12 @@ from collections.abc import Mapping
 
 from voltroot.actors.registrar import Registrar, Subjects
 from voltroot.pki.authority import Authority
-from voltroot.pki.chains import Judgement, judge
+from voltroot.pki.chains import Inputs, Judgement, Purpose, judge
 from voltroot.pki.ports import Clock, Escrow, State
 from voltroot.pki.profiles import Edition, Profile
 from voltroot.terms import PCID
+
+PROVISIONING = Inputs(purpose=Purpose.PROVISIONING)
 
 
 class OEM(Registrar):
@@ -27,4 +29,5 @@ class OEM(Registrar):
         while (above := path[-1].issuer) is not None:
             path += self._authority.ledger.find(number=above)
         revoked = {(one.read().issuer_der, one.serial) for one in path if one.state is State.REVOKED}
-        return judge(self.chain(path[0]), self._authority.issuers.standing().roots, self._now(), revoked)
+        roots = self._authority.issuers.standing().roots
+        return judge(self.chain(path[0]), roots, self._now(), revoked, inputs=PROVISIONING)

@@ -12,6 +12,7 @@ from voltroot.cli.db import db
 from voltroot.cli.inspect import inspect_command
 from voltroot.cli.pki import pki
 from voltroot.cli.serve import serve
+from voltroot.cli.verify import verify
 from voltroot.errors import Failure
 
 
@@ -30,6 +31,7 @@ cli.add_command(pki)
 cli.add_command(db)
 cli.add_command(bench)
 cli.add_command(inspect_command)
+cli.add_command(verify)
 
 
 def main() -> None:

@@ -6,13 +6,15 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import islice
 from typing import NamedTuple
 
 from voltroot.errors import Malformed
 from voltroot.pki import der, names, oids
-from voltroot.pki.certificates import Certificate, Extension, read_extensions
+from voltroot.pki.certificates import Certificate
 from voltroot.pki.der import Element
 from voltroot.pki.drafts import key_bits
+from voltroot.pki.extensions import Extension, read_extensions
 from voltroot.pki.ocsp import HASHES, CertID, CertStatus, IssuerHashes
 from voltroot.pki.signatures import Signed
 
@@ -89,19 +91,17 @@ def _read(octets: bytes) -> Answer:
     if der.read_oid(kind.content) != oids.OCSP_BASIC:
         raise Malformed("this OCSP answer is of another kind than id-pkix-ocsp-basic")
     data, algorithm, signature, *certificates = der.children(der.read_sequence(body.content))
-    if signature.tag != der.BIT_STRING or signature.content[:1] != b"\x00":
-        raise Malformed("the signature of the OCSP answer is out of shape")
     parts = [part for part in der.children(data.content) if part.tag != 0xA0]
     responder, produced_at, singles, *extensions = parts
-    along = tuple(part.whole for part in der.children(der.read_sequence(certificates[0].content))) if certificates else ()
+    along = der.children(der.read_sequence(certificates[0].content)) if certificates else iter(())
     return Answer(
-        signed=Signed(data.whole, algorithm.whole, signature.content[1:]),
+        signed=Signed(data.whole, algorithm.whole, der.read_octets(signature)),
         responder_name=responder.content if responder.tag == 0xA1 else None,
         responder_key=der.read(responder.content).content if responder.tag == 0xA2 else None,
         produced_at=der.read_time(produced_at),
         singles=tuple(_single(part) for part in der.children(singles.content)),
         extensions=tuple(read_extensions(extensions[0].content)) if extensions else (),
-        certificate_octets=along[:MOST_CERTIFICATES],
+        certificate_octets=tuple(part.whole for part in islice(along, MOST_CERTIFICATES)),
     )
 
 

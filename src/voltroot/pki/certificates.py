@@ -10,40 +10,25 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
-from typing import NamedTuple
+from functools import cached_property, lru_cache
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
 
 from voltroot.errors import Malformed, UnsupportedSuite
 from voltroot.pki import der, names, oids, signatures, suites
 from voltroot.pki.der import Element
+from voltroot.pki.extensions import Extension, read_extensions
 from voltroot.pki.names import Name
 from voltroot.pki.signatures import Signed
 
-SIGNATURE_HASHES: dict[str, hashes.HashAlgorithm | None] = {
-    "1.2.840.10045.4.3.2": hashes.SHA256(),
-    "1.2.840.10045.4.3.3": hashes.SHA384(),
-    "1.2.840.10045.4.3.4": hashes.SHA512(),
-    "1.2.840.113549.1.1.11": hashes.SHA256(),
-    "1.2.840.113549.1.1.12": hashes.SHA384(),
-    "1.2.840.113549.1.1.13": hashes.SHA512(),
-    "1.3.101.113": None,
-}
+USUAL = 2048  # octets: hardly any certificate has more
 
 
-class Extension(NamedTuple):
-    """One extension as it stands in the certificate: criticality and the octets of its value."""
-
-    critical: bool
-    value: bytes
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Certificate:
-    """An X.509 certificate (RFC 5280 4.1): the octets, and what they say."""
+    """An X.509 certificate (RFC 5280 4.1): the octets, and what they say. Equal are those of the same octets."""
 
     der: bytes
     tbs: bytes
@@ -61,11 +46,17 @@ class Certificate:
     spki: bytes
     extension_list: tuple[tuple[str, Extension], ...]
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Certificate) and self.der == other.der
+
+    def __hash__(self) -> int:
+        return hash(self.der)
+
     @classmethod
     def read(cls, octets: bytes) -> Certificate:
         """Read DER, tolerating what deployed certificates get wrong; raise Malformed for anything else."""
         try:
-            return _read(octets)
+            return _read_again(octets) if len(octets) <= USUAL else _read(octets)
         except (ValueError, IndexError, StopIteration) as error:
             raise Malformed("this is not an X.509 certificate: its parts are out of shape") from error
 
@@ -104,6 +95,12 @@ class Certificate:
         """The subject's key for checking signatures; raises like public_key, for other keys."""
         return signatures.read_key(self.spki)
 
+    @cached_property
+    def key_algorithm(self) -> bytes:
+        """The AlgorithmIdentifier of the subject's key, in DER."""
+        algorithm, _bits = der.children(der.read_sequence(self.spki))
+        return algorithm.whole
+
     @property
     def signed(self) -> Signed:
         """What is signed, and the signature."""
@@ -115,20 +112,24 @@ class Certificate:
         return dict(reversed(self.extension_list))
 
     @cached_property
+    def critical(self) -> tuple[str, ...]:
+        """The OIDs of the critical extensions."""
+        return tuple(oid for oid, extension in self.extension_list if extension.critical)
+
+    @cached_property
     def self_issued(self) -> bool:
         """Whether issuer and subject are the same name (RFC 5280 3.2)."""
         return names.same(self.issuer_der, self.subject_der)
 
-    @cached_property
+    @property
     def is_ca(self) -> bool:
         """Whether basicConstraints say cA (RFC 5280 4.2.1.9)."""
-        return any(part.tag == der.BOOLEAN and part.content != b"\x00" for part in self._parts(oids.BASIC_CONSTRAINTS))
+        return self._basic_constraints[0]
 
-    @cached_property
+    @property
     def path_length(self) -> int | None:
         """The pathLenConstraint, or None where there is none."""
-        parts = (part for part in self._parts(oids.BASIC_CONSTRAINTS) if part.tag == der.INTEGER)
-        return next((der.read_integer(part.content) for part in parts), None)
+        return self._basic_constraints[1]
 
     @cached_property
     def key_usage(self) -> int | None:
@@ -189,18 +190,19 @@ class Certificate:
         """Tell whether the signature holds under the issuer's key."""
         return self.signed.objection(signatures.Key(key)) is None
 
+    @cached_property
+    def _basic_constraints(self) -> tuple[bool, int | None]:
+        is_ca, length = False, None
+        for tag, content, _ in self._parts(oids.BASIC_CONSTRAINTS):
+            if tag == der.BOOLEAN:
+                is_ca = content != b"\x00"
+            elif tag == der.INTEGER:
+                length = der.read_integer(content)
+        return is_ca, length
+
     def _parts(self, oid: str) -> Iterator[Element]:
         extension = self.extensions.get(oid)
         return der.children(der.read(extension.value).content) if extension else iter(())
-
-
-def read_extensions(octets: bytes) -> Iterator[tuple[str, Extension]]:
-    """Read the Extensions of a certificate, CRL or OCSP message (RFC 5280 4.1), in order."""
-    for extension in der.children(der.read(octets).content):
-        oid, *critical, value = der.children(extension.content)
-        if value.tag != der.OCTET_STRING or len(critical) > 1:
-            raise Malformed("an extension is out of shape")
-        yield der.read_oid(oid.content), Extension(bool(critical) and critical[0].content != b"\x00", value.content)
 
 
 def read_public_key(spki: bytes) -> suites.PublicKey:
@@ -247,6 +249,12 @@ def _filled(element: Element) -> bool:
     return bool(element.content)
 
 
+@lru_cache(maxsize=1024)
+def _read_again(octets: bytes) -> Certificate:
+    """Read what is met again and again, as CAs are, once only."""
+    return _read(octets)
+
+
 def _read(octets: bytes) -> Certificate:
     outer = der.read(octets)
     if outer.tag != der.SEQUENCE:
@@ -267,8 +275,7 @@ def _read(octets: bytes) -> Certificate:
         signature_oid=der.read_oid(next(der.children(algorithm.content)).content),
         inner_signature=inner.whole,
         outer_signature=algorithm.whole,
-        # A signature of other than whole octets is none.
-        signature=signature.content[1:] if signature.tag == der.BIT_STRING and signature.content[:1] == b"\x00" else b"",
+        signature=der.read_octets(signature),
         issuer_der=issuer.whole,
         subject_der=subject.whole,
         not_before=der.read_time(not_before),

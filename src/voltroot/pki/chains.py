@@ -1,50 +1,27 @@
-"""Judging a given certification path (RFC 5280 section 6, without policies and name constraints)."""
+"""Judging certification paths as RFC 5280 section 6 and ISO 15118 want them, and telling why a chain is refused.
+
+A pure function of its arguments: evidence of revocation is fetched at the edge, anchors come from configuration only,
+and the work is bounded whatever the certificates are.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
-from enum import StrEnum
-from typing import NamedTuple
 
 from voltroot.errors import Failure
-from voltroot.pki import oids
+from voltroot.pki import names
 from voltroot.pki.certificates import Certificate
-from voltroot.pki.profiles import CERTIFY
+from voltroot.pki.judging import iso15118
+from voltroot.pki.judging.findings import PRECEDENCE, Finding, Judgement, Verdict, conclude
+from voltroot.pki.judging.inputs import LARGEST, NOTHING, PLAIN, Demand, Evidence, Inputs, Purpose
+from voltroot.pki.judging.paths import Shelf
+from voltroot.pki.judging.trial import Trial
 
-UNDERSTOOD = frozenset(
-    {
-        oids.BASIC_CONSTRAINTS,
-        oids.KEY_USAGE,
-        oids.EXTENDED_KEY_USAGE,
-        oids.SUBJECT_ALTERNATIVE_NAME,
-        oids.CERTIFICATE_POLICIES,
-        # ISO 15118-20:2022 marks these critical; they constrain nothing.
-        oids.SUBJECT_KEY_IDENTIFIER,
-        oids.AUTHORITY_KEY_IDENTIFIER,
-        oids.AUTHORITY_INFO_ACCESS,
-        oids.CRL_DISTRIBUTION_POINTS,
-    }
-)
-LONGEST = 8
-
-
-class Verdict(StrEnum):
-    """What a chain is worth."""
-
-    OK = "OK"
-    CHAIN_ERROR = "CHAIN_ERROR"
-    EXPIRED = "EXPIRED"
-    NOT_YET_VALID = "NOT_YET_VALID"
-    REVOKED = "REVOKED"
-    UNKNOWN_ISSUER = "UNKNOWN_ISSUER"
-
-
-class Judgement(NamedTuple):
-    """A verdict, with the certificate and the rule that decided it in words."""
-
-    verdict: Verdict
-    text: str = ""
+__all__ = [
+    "PRECEDENCE", "Demand", "Evidence", "Finding", "Inputs", "Judgement", "Purpose", "Verdict", "judge", "search",
+]  # fmt: skip
 
 
 def judge(
@@ -52,70 +29,91 @@ def judge(
     roots: Collection[Certificate],
     at: datetime,
     revoked: Collection[tuple[bytes, int]] = (),
+    *,
+    inputs: Inputs = PLAIN,
+    evidence: Evidence = NOTHING,
+    pool: Sequence[Certificate] = (),
 ) -> Judgement:
-    """Judge a chain given leaf first; a root at its end is looked at only if it is one of ``roots``.
+    """Judge a chain as it was given, leaf first; a root at its end is trusted only if it is one of ``roots``.
 
-    ``revoked`` holds pairs of the issuer's name in DER and a serial number. Of several faults the one that weighs most
-    decides, in this order: unknown issuer, chain error, revoked, not yet valid, expired.
+    ``revoked`` holds pairs of an issuer's name in DER and a serial number. ``pool`` has certificates of those who may
+    have signed evidence. Of several faults the one that comes first in ``PRECEDENCE`` decides.
     """
-    try:
-        return _judge(chain, roots, at, revoked)
-    except (Failure, ValueError, StopIteration) as error:
-        return Judgement(Verdict.CHAIN_ERROR, f"a certificate in the chain cannot be read: {error}")
+    trial = _trial(roots, at, revoked, inputs, evidence, [*chain, *pool])
+    if (fault := _out_of_bounds(chain, trial)) is not None:
+        return fault
+    if any(chain[-1].der == root.der for root in roots):
+        return trial.judge(tuple(chain))
+    top = chain[-1]
+    anchors = Shelf(roots).issuers_of(top, at)
+    anchor = next((root for root in anchors if trial.effort.objection(top.signed, root) is None), None)
+    if anchor is not None:
+        return trial.judge((*chain, anchor))
+    return conclude(chain, _unanchored(chain), signatures=trial.effort.signatures)
 
 
-def _judge(
-    chain: Sequence[Certificate],
+def search(
+    leaf: Certificate,
+    pool: Sequence[Certificate],
+    roots: Collection[Certificate],
+    at: datetime,
+    revoked: Collection[tuple[bytes, int]] = (),
+    *,
+    inputs: Inputs = PLAIN,
+    evidence: Evidence = NOTHING,
+) -> Judgement:
+    """Judge the paths that can be built from a pool, cross-certificates included, until one of them holds."""
+    trial = _trial(roots, at, revoked, inputs, evidence, pool)
+    if (fault := _out_of_bounds([leaf], trial)) is not None:
+        return fault
+    judgement = trial.search(leaf)
+    if judgement is None:
+        judgement = conclude([leaf], [_unknown(0)])
+    return replace(judgement, signatures=trial.effort.signatures)
+
+
+def _trial(
     roots: Collection[Certificate],
     at: datetime,
     revoked: Collection[tuple[bytes, int]],
-) -> Judgement:
-    if not chain or len(chain) > LONGEST:
-        return Judgement(Verdict.CHAIN_ERROR, f"the chain has {len(chain)} certificates")
-    anchors = {root.der: root for root in roots}
-    path = list(chain)
-    anchor = anchors.get(path[-1].der)
-    if anchor is not None:
-        path.pop()
-    else:
-        top = path[-1]
-        candidates = [root for root in roots if top.issuer.matches(root.subject)]
-        anchor = next((root for root in candidates if top.signed_by(root.public_key)), None)
-        if anchor is None:
-            return Judgement(Verdict.UNKNOWN_ISSUER, f"no trusted root has issued {top.subject}")
-    whole = [*path, anchor]
-    for place in range(len(path)):
-        if fault := _link(whole, place):
-            return Judgement(Verdict.CHAIN_ERROR, f"{whole[place].subject}: {fault}")
-    for certificate in path:
-        if (certificate.issuer_der, certificate.serial) in revoked:
-            return Judgement(Verdict.REVOKED, f"{certificate.subject} (serial {certificate.serial}) is revoked")
-    for certificate in whole:
-        if at < certificate.not_before:
-            text = f"{certificate.subject} is valid from {certificate.not_before:%Y-%m-%d %H:%M:%S} UTC on"
-            return Judgement(Verdict.NOT_YET_VALID, text)
-    for certificate in whole:
-        if at > certificate.not_after:
-            text = f"{certificate.subject} expired on {certificate.not_after:%Y-%m-%d %H:%M:%S} UTC"
-            return Judgement(Verdict.EXPIRED, text)
-    return Judgement(Verdict.OK)
+    inputs: Inputs,
+    evidence: Evidence,
+    pool: Sequence[Certificate],
+) -> Trial:
+    small = [each for each in pool if len(each.der) <= LARGEST]
+    evidence = replace(evidence, revoked={*evidence.revoked, *revoked}) if revoked else evidence
+    return Trial(at, iso15118.inputs_for(inputs), tuple(roots), small, evidence)
 
 
-def _link(whole: Sequence[Certificate], place: int) -> str | None:
-    """What is wrong between a certificate and its issuer, the next one in the chain."""
-    certificate, issuer = whole[place], whole[place + 1]
-    if not certificate.issuer.matches(issuer.subject):
-        return f"its issuer is {certificate.issuer}, the next certificate is {issuer.subject}"
-    if not certificate.signed_by(issuer.public_key):
-        return "its signature does not hold under its issuer's key"
-    unknown = [oid for oid, ext in certificate.extensions.items() if ext.critical and oid not in UNDERSTOOD]
-    if unknown:
-        return f"it has a critical extension that is unknown: {', '.join(unknown)}"
-    if issuer.version != 3 or not issuer.is_ca:
-        return "its issuer is not a CA"
-    if issuer.key_usage is not None and not issuer.key_usage & CERTIFY:
-        return "its issuer may not sign certificates: keyCertSign is missing"
-    below = sum(1 for each in whole[1 : place + 1] if not each.self_issued)
-    if issuer.path_length is not None and below > issuer.path_length:
-        return f"its issuer allows {issuer.path_length} CAs below itself, there are {below}"
+def _out_of_bounds(chain: Sequence[Certificate], trial: Trial) -> Judgement | None:
+    """What is refused without being looked at."""
+    deepest = trial.inputs.deepest
+    if not 1 <= len(chain) <= deepest + 1:
+        text = f"the chain has {len(chain)} certificates: 1 to {deepest + 1} are looked at"
+        return conclude((), [Finding(None, "length", "voltroot", Verdict.CHAIN_ERROR, text)])
+    for place, certificate in enumerate(chain):
+        if len(certificate.der) > LARGEST:
+            text = f"it has {len(certificate.der)} octets: more than {LARGEST} are not looked at"
+            return conclude(chain, [Finding(place, "octets", "voltroot", Verdict.CHAIN_ERROR, text)])
     return None
+
+
+def _unanchored(chain: Sequence[Certificate]) -> list[Finding]:
+    """Why a chain leads to no anchor: it is in disorder, or nobody trusted has issued its last certificate."""
+    clause, text = "RFC 5280 6.1.3 (a)(4)", "its issuer is not the next certificate"
+    links = range(len(chain) - 2, -1, -1)
+    broken = [place for place in links if not _follows(chain[place], chain[place + 1])]
+    disorder = [Finding(place, "issuer_name", clause, Verdict.CHAIN_ERROR, text) for place in broken]
+    return disorder or [_unknown(len(chain) - 1)]
+
+
+def _unknown(place: int) -> Finding:
+    text = "no trusted root has issued it"
+    return Finding(place, "anchor", "RFC 5280 6.1.1 (d), V2G2-925", Verdict.UNKNOWN_ISSUER, text)
+
+
+def _follows(certificate: Certificate, issuer: Certificate) -> bool:
+    try:
+        return names.same(certificate.issuer_der, issuer.subject_der)
+    except (Failure, ValueError):
+        return False

@@ -123,10 +123,16 @@ def read_sequence(data: bytes) -> bytes:
 
 def children(content: bytes) -> Iterator[Element]:
     """Read the elements that follow one another in the content of a constructed element."""
-    offset = 0
-    while offset < len(content):
-        element, offset = _element(content, offset)
-        yield element
+    offset, end = 0, len(content)
+    while offset < end:
+        # Most elements have a tag and a length of one octet each.
+        start = offset + 2
+        if start <= end and (size := content[offset + 1]) < 0x80 and (stop := start + size) <= end:
+            yield Element(content[offset], content[start:stop], content[offset:stop])
+            offset = stop
+        else:
+            element, offset = _element(content, offset)
+            yield element
 
 
 @lru_cache(maxsize=1024)
@@ -160,6 +166,11 @@ def read_named_bits(content: bytes) -> int:
     if not content:
         raise Malformed("a bit string has no octets")
     return int.from_bytes(content[1:3].ljust(2, b"\x00"), "big")
+
+
+def read_octets(element: Element) -> bytes:
+    """Return the octets of a BIT STRING; none where it is not one of whole octets, as every signature and key is."""
+    return element.content[1:] if element.tag == BIT_STRING and element.content[:1] == b"\x00" else b""
 
 
 def read_time(element: Element) -> datetime:
@@ -199,7 +210,7 @@ def _lapse(tag: int, content: bytes) -> str | None:
     if tag == BOOLEAN and content != b"\xff":
         # Every BOOLEAN of a certificate is FALSE by default, and what is default is left away (X.690 11.5).
         return "a BOOLEAN is written in another way than as TRUE"
-    if tag in (INTEGER, ENUMERATED) and content[0] in (0x00, 0xFF) and len(content) > 1 > (content[0] ^ content[1]) >> 7:
+    if tag in (INTEGER, ENUMERATED) and len(content) > 1 and content[0] == (0x00, 0xFF)[content[1] >> 7]:
         return "an INTEGER has more octets than it needs"
     if tag == BIT_STRING and content[-1] & (1 << content[0]) - 1 & 0xFF:
         return "a BIT STRING has unused bits that are set"

@@ -10,11 +10,15 @@ from typing import NamedTuple
 
 from voltroot.errors import Malformed
 from voltroot.pki import der, names, oids
-from voltroot.pki.certificates import Extension, read_extensions
+from voltroot.pki.extensions import Extension, read_extensions
 from voltroot.pki.points import Scope, read_scope
 from voltroot.pki.signatures import Signed
 
 REMOVE_FROM_CRL = 8
+REASONS = (
+    "unspecified", "keyCompromise", "cACompromise", "affiliationChanged", "superseded", "cessationOfOperation",
+    "certificateHold", "", "removeFromCRL", "privilegeWithdrawn", "aACompromise",
+)  # fmt: skip
 
 _UNDERSTOOD = {
     oids.AUTHORITY_KEY_IDENTIFIER,
@@ -156,6 +160,11 @@ class Crl:
         return der.read_integer(der.read(extension.value).content) if extension else None
 
 
+def reason_name(code: int) -> str:
+    """Return the name of a CRLReason (RFC 5280 5.3.1)."""
+    return REASONS[code] if 0 <= code < len(REASONS) and REASONS[code] else f"reason {code}"
+
+
 def _read(octets: bytes) -> Crl:
     tbs, algorithm, signature = der.children(der.read_sequence(octets))
     parts = list(der.children(tbs.content))
@@ -165,10 +174,10 @@ def _read(octets: bytes) -> Crl:
     next_update = rest.pop(0) if rest and rest[0].tag in times else None
     lines = rest.pop(0) if rest and rest[0].tag == der.SEQUENCE else None
     extensions = rest.pop(0) if rest and rest[0].tag == 0xA0 else None
-    if rest or signature.tag != der.BIT_STRING or signature.content[:1] != b"\x00":
+    if rest:
         raise Malformed("this is not a CRL: its parts are out of shape")
     return Crl(
-        signed=Signed(tbs.whole, algorithm.whole, signature.content[1:]),
+        signed=Signed(tbs.whole, algorithm.whole, der.read_octets(signature)),
         version=version,
         inner_algorithm=inner.whole,
         issuer=issuer.whole,

@@ -184,9 +184,9 @@ class Name:
         """Whether both are one name in a certification path, the order of RDNs counting (RFC 5280 7.1)."""
         return self.rdns == other.rdns or self.folded() == other.folded()
 
-    def folded(self) -> tuple[str, ...]:
+    def folded(self) -> list[str]:
         """Return the RDNs in the form in which they compare."""
-        return tuple(map(_fold, self.rdns))
+        return [*map(_fold, self.rdns)]
 
 
 def same(one: bytes, other: bytes) -> bool:
@@ -194,11 +194,18 @@ def same(one: bytes, other: bytes) -> bool:
     if one == other:
         return True
     left, right = _rdns(one), _rdns(other)
-    if len(left) != len(right):
-        return False
     # What tells names apart most often stands last.
-    pairs = zip(reversed(left), reversed(right), strict=True)
-    return all(_fold(_decode_rdn(a)) == _fold(_decode_rdn(b)) for a, b in pairs if a.whole != b.whole)
+    pairs = zip(reversed(left), reversed(right), strict=False)
+    return len(left) == len(right) and all(
+        _fold(_decode_rdn(a)) == _fold(_decode_rdn(b)) for a, b in pairs if a.whole != b.whole
+    )
+
+
+def values(name: bytes, keyword: str) -> tuple[str, ...]:
+    """Return all values of a type in a name in DER, as Name.all does, decoding nothing else."""
+    oid = _oid(keyword)
+    marked = (rdn for rdn in _rdns(name) if der.oid(oid) in rdn.content)
+    return tuple([pair.value for rdn in marked for pair in _decode_rdn(rdn) if pair.oid == oid])
 
 
 def check_bounds(name: Name) -> None:

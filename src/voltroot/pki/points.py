@@ -1,4 +1,4 @@
-"""Where CRLs are published and what they cover: cRLDistributionPoints and issuingDistributionPoint (RFC 5280 4.2.1.13, 5.2.5)."""
+"""Where CRLs are published (cRLDistributionPoints) and what they cover (issuingDistributionPoint)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Reasons(IntFlag):
 
 @dataclass(frozen=True, slots=True)
 class DistributionPoint:
-    """One place where a CRL for a certificate may be found; ``issuers`` name another CRL issuer than the CA."""
+    """Where a CRL for a certificate may be found (RFC 5280 4.2.1.13); ``issuers`` name another issuer than the CA."""
 
     names: tuple[GeneralName, ...] = ()
     reasons: Reasons = Reasons.ALL
@@ -30,7 +30,7 @@ class DistributionPoint:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a CRL covers: ``names`` are None where it says nothing of its place."""
+    """What a CRL covers (RFC 5280 5.2.5); ``names`` are None where it says nothing of its place."""
 
     names: tuple[GeneralName, ...] | None = None
     only_users: bool = False

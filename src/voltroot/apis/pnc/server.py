@@ -18,8 +18,8 @@ from voltroot.actors.oem import OEM
 from voltroot.actors.registrar import Enrolment, Outcome, Registrar
 from voltroot.apis.pnc import errors, openapi, wire
 from voltroot.errors import Failure, MissingField, TooLarge
-from voltroot.pki.chains import Judgement, Verdict
 from voltroot.pki.drafts import Order
+from voltroot.pki.judging.codes import SECONDARY_ACTOR
 from voltroot.pki.ports import Entry, Reason
 
 log = logging.getLogger("voltroot")
@@ -165,7 +165,7 @@ class Server:
 
     async def _verify_prov(self, asked: Asked) -> bytes:
         judgement = await run_in_threadpool(self._oem.verify, asked.last, asked.edition.edition)
-        return wire.success(wire.VerifyResult(_result_code(judgement)), judgement.text)
+        return wire.success(wire.VerifyResult(SECONDARY_ACTOR.of(judgement)), judgement.text)
 
     async def _describe(self, asked: Asked) -> bytes:
         return openapi.document()
@@ -208,16 +208,6 @@ async def read_body(request: Request) -> bytes:
     if len(body) > LARGEST_BODY:
         raise TooLarge(f"the request has more than {LARGEST_BODY} octets")
     return bytes(body)
-
-
-def _result_code(judgement: Judgement) -> str:
-    match judgement.verdict:
-        case Verdict.OK:
-            return "OK"
-        case Verdict.EXPIRED:
-            return "FAILED_CertificateExpired"
-        case _:
-            return "FAILED_CertChainError"
 
 
 def _json(status: int, body: bytes, allow: str = "") -> Response:

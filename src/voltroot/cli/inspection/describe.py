@@ -10,9 +10,10 @@ from voltroot.cli.inspection.chains import chain_section
 from voltroot.cli.inspection.documents import CertificateBag, CertificationRequest, Pfx, PublicHalf
 from voltroot.cli.inspection.readers import Contents, Item
 from voltroot.cli.inspection.reports import Fact, Report, Section, Sight, counted
-from voltroot.cli.inspection.statuses import Crl, OcspAnswer
+from voltroot.cli.inspection.statuses import OcspAnswer
 from voltroot.pki import ocsp
 from voltroot.pki.certificates import Certificate
+from voltroot.pki.lists import Crl
 
 
 def describe(file: str, contents: Contents, sight: Sight) -> Report:

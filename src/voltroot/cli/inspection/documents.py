@@ -10,10 +10,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from voltroot.cli.inspection.shapes import inside, parts, read_octets, reads, take, want
 from voltroot.errors import Malformed, Refused
-from voltroot.pki import der, suites
-from voltroot.pki.certificates import SIGNATURE_HASHES, Certificate, read_public_key
+from voltroot.pki import der
+from voltroot.pki.certificates import Certificate
 from voltroot.pki.der import Element
 from voltroot.pki.names import Name
+from voltroot.pki.signatures import Signed, read_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,19 +22,15 @@ class CertificationRequest:
     """A PKCS#10 request (RFC 2986): ``attributes`` are their OIDs with the values as they stand."""
 
     der: bytes
-    tbs: bytes
     subject: Name
     spki: bytes
     attributes: tuple[tuple[str, tuple[Element, ...]], ...]
     signature_oid: str
-    signature: bytes
+    signed: Signed
 
     def is_proved(self) -> bool:
         """Whether the request is signed with the key that it is for (RFC 2986 4.2)."""
-        if self.signature_oid not in SIGNATURE_HASHES:
-            return False
-        hash_ = SIGNATURE_HASHES[self.signature_oid]
-        return suites.verify(read_public_key(self.spki), self.signature, self.tbs, hash_)
+        return self.signed.objection(read_key(self.spki)) is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +81,11 @@ def read_request(octets: bytes) -> CertificationRequest:
     attributes = take(info, 0xA0)
     return CertificationRequest(
         der=octets,
-        tbs=tbs.whole,
         subject=Name.decode(subject.whole),
         spki=spki.whole,
         attributes=tuple(_read_attribute(part) for part in (parts(attributes) if attributes else ())),
         signature_oid=der.read_oid(parts(algorithm)[0].content),
-        signature=read_octets(signature),
+        signed=Signed(tbs.whole, algorithm.whole, read_octets(signature)),
     )
 
 

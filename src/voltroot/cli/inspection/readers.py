@@ -10,11 +10,12 @@ from typing import NamedTuple
 from voltroot.cli.inspection import documents, statuses
 from voltroot.cli.inspection.documents import CertificateBag, CertificationRequest, Password, Pfx, PublicHalf
 from voltroot.cli.inspection.shapes import parts
-from voltroot.cli.inspection.statuses import Crl, OcspAnswer
+from voltroot.cli.inspection.statuses import OcspAnswer
 from voltroot.errors import Malformed, Refused
 from voltroot.pki import der, ocsp
 from voltroot.pki.certificates import Certificate, read_base64
 from voltroot.pki.der import SEQUENCE
+from voltroot.pki.lists import Crl
 
 Item = Certificate | CertificationRequest | PublicHalf | Pfx | CertificateBag | Crl | OcspAnswer | ocsp.Request
 
@@ -152,6 +153,6 @@ def _read_signed(octets: bytes) -> Item:
         case (0x02, 0x30, 0x30) | (0x02, 0x30, 0x30, 0xA0):
             return documents.read_request(octets)
         case (0x02, 0x30, 0x30, 0x17 | 0x18, *_) | (0x30, 0x30, 0x17 | 0x18, *_):
-            return statuses.read_crl(octets)
+            return Crl.read(octets)
         case _:
             return Certificate.read(octets)

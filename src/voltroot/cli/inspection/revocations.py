@@ -21,14 +21,19 @@ from voltroot.cli.inspection.reports import (
     warning,
 )  # fmt: skip
 from voltroot.cli.inspection.signers import name_of, signs
-from voltroot.cli.inspection.statuses import Crl, OcspAnswer, OcspBody, Revoked, Signed, Single
+from voltroot.cli.inspection.statuses import OcspAnswer
 from voltroot.errors import Failure
-from voltroot.pki import ocsp, oids
+from voltroot.pki import lists, ocsp, oids
+from voltroot.pki.answers import Answer, Single
 from voltroot.pki.certificates import Certificate
+from voltroot.pki.general_names import URI
 from voltroot.pki.lints import Finding
+from voltroot.pki.lists import Crl, Line
 from voltroot.pki.names import Name
 from voltroot.pki.ocsp import CertID, issuer_hashes
+from voltroot.pki.points import Reasons, Scope
 from voltroot.pki.recognise import recognise
+from voltroot.pki.signatures import Signed
 
 FIRST = 5  # so many lines of a CRL are shown
 WEEK = timedelta(days=7)
@@ -36,24 +41,26 @@ WEEK = timedelta(days=7)
 
 def crl_section(crl: Crl, sight: Sight) -> Section:
     """Tell whose CRL it is, which part of it, how fresh, and what stands in it first."""
-    signer = _signer_of(crl.signed, crl.issuer, sight.pool)
+    issuer, revoked, addresses = Name.decode(crl.issuer), list(crl.entries()), _addresses(crl.scope)
+    is_delta = oids.DELTA_CRL_INDICATOR in crl.extensions
+    signer = _signer_of(crl.signed, issuer, sight.pool)
     rows = (
-        Row("issuer", "issuer", crl.issuer.print),
+        Row("issuer", "issuer", issuer.print),
         Row("signedBy", "signed by", lambda: name_of(signer), lambda: _given(signer)),
         Row("number", "number", lambda: crl.number),
         Row("thisUpdate", "this update", lambda: iso(crl.this_update), lambda: moment(crl.this_update)),
         Row("nextUpdate", "next update", lambda: iso(crl.next_update), lambda: _until(crl.next_update, sight.at)),
-        Row("delta", "", lambda: crl.delta),
-        Row("distributionPoint", "part", lambda: crl.addresses),
-        Row("scope", "scope", lambda: crl.scope),
-        Row("count", "revoked", lambda: len(crl.revoked)),
+        Row("delta", "", lambda: is_delta),
+        Row("distributionPoint", "part", lambda: addresses),
+        Row("scope", "scope", lambda: _scope(crl.scope)),
+        Row("count", "revoked", lambda: len(revoked)),
     )
-    section = Section("crl", "Delta CRL" if crl.delta else "Part of a CRL" if crl.addresses else "CRL")
+    section = Section("crl", "Delta CRL" if is_delta else "Part of a CRL" if addresses else "CRL")
     section.facts += facts(rows)
-    section.facts.append(Fact("revoked", [_revoked(line) for line in crl.revoked[:FIRST]]))
-    section.facts += [Fact("", None, "", _revoked_text(line)) for line in crl.revoked[:FIRST]]
-    if len(crl.revoked) > FIRST:
-        section.facts.append(Fact("", None, "", f"and {len(crl.revoked) - FIRST} more"))
+    section.facts.append(Fact("revoked", [_revoked(line) for line in revoked[:FIRST]]))
+    section.facts += [Fact("", None, "", _revoked_text(line)) for line in revoked[:FIRST]]
+    if len(revoked) > FIRST:
+        section.facts.append(Fact("", None, "", f"and {len(revoked) - FIRST} more"))
     section.findings += _crl_findings(crl, sight, signer)
     return section
 
@@ -67,12 +74,12 @@ def answer_section(answer: OcspAnswer, sight: Sight) -> Section:
     if body is None:
         section.findings.append(error("ocsp_status", "RFC 6960 4.2.1", f"the responder gave no answer: {status}"))
         return section
-    delegate = _delegate(body, sight)
+    delegate, has_nonce = _delegate(body, sight), any(oid == oids.OCSP_NONCE for oid, _ in body.extensions)
     rows = (
-        Row("responder", "responder", lambda: _responder(body.responder)),
+        Row("responder", "responder", lambda: _responder(body)),
         Row("signedBy", "signed by", lambda: name_of(delegate), lambda: _delegate_text(delegate, sight)),
         Row("producedAt", "produced", lambda: iso(body.produced_at), lambda: moment(body.produced_at)),
-        Row("nonce", "nonce", lambda: body.nonce, lambda: "yes" if body.nonce else "no"),
+        Row("nonce", "nonce", lambda: has_nonce, lambda: "yes" if has_nonce else "no"),
     )  # fmt: skip
     section.facts += facts(rows)
     section.facts.append(Fact("answers", [_single(single) for single in body.singles]))
@@ -101,7 +108,7 @@ def _signer_of(signed: Signed, name: Name, pool: Sequence[Certificate]) -> Certi
 
 def _holds(signed: Signed, certificate: Certificate) -> bool:
     try:
-        return signed.by(certificate.public_key)
+        return signed.objection(certificate.key) is None
     except (Failure, ValueError):
         return False
 
@@ -116,12 +123,31 @@ def _until(next_update: datetime | None, at: datetime) -> str:
     return moment(next_update) + (", over" if at > next_update else f", in {str(next_update - at).split('.')[0]}")
 
 
-def _revoked(line: Revoked) -> Json:
-    return {"serial": serial(line.serial), "at": iso(line.at), "reason": line.reason}
+def _addresses(scope: Scope) -> tuple[str, ...]:
+    return tuple(name.content.decode("ascii", "replace") for name in scope.names or () if name.tag == URI)
 
 
-def _revoked_text(line: Revoked) -> str:
-    return f"{line.serial}  {moment(line.at)}  {line.reason or 'unspecified'}"
+def _scope(scope: Scope) -> tuple[str, ...]:
+    words = {
+        "user certificates only": scope.only_users,
+        "CA certificates only": scope.only_cas,
+        "attribute certificates only": scope.only_attributes,
+        "some reasons only": scope.reasons != Reasons.ALL,
+        "indirect": scope.indirect,
+    }
+    return tuple(word for word, holds in words.items() if holds)
+
+
+def _revoked(line: Line) -> Json:
+    return {"serial": serial(line.serial), "at": iso(line.at), "reason": _reason(line.reason)}
+
+
+def _revoked_text(line: Line) -> str:
+    return f"{line.serial}  {moment(line.at)}  {_reason(line.reason) or 'unspecified'}"
+
+
+def _reason(code: int | None) -> str | None:
+    return None if code is None else lists.reason_name(code)
 
 
 def _crl_findings(crl: Crl, sight: Sight, signer: Certificate | None) -> Iterator[Finding]:
@@ -133,16 +159,18 @@ def _crl_findings(crl: Crl, sight: Sight, signer: Certificate | None) -> Iterato
         yield error("not_yet_valid", "RFC 5280 5.1.2.4", f"it was made later, on {moment(crl.this_update)}")
     if crl.number is None:
         yield warning("crl_number", "RFC 5280 5.2.3", "cRLNumber is absent")
-    if signer is None and any(each.subject.matches(crl.issuer) for each in sight.pool):
+    if signer is None and any(each.subject.matches(Name.decode(crl.issuer)) for each in sight.pool):
         yield error("signature", "RFC 5280 6.3.3 (g)", "the signature does not hold under its issuer's key")
 
 
-def _delegate(body: OcspBody, sight: Sight) -> Certificate | None:
+def _delegate(body: Answer, sight: Sight) -> Certificate | None:
     return next((each for each in (*body.certificates, *sight.pool) if _holds(body.signed, each)), None)
 
 
-def _responder(responder: Name | bytes) -> str:
-    return responder.print() if isinstance(responder, Name) else f"key {responder.hex()}"
+def _responder(body: Answer) -> str:
+    if body.responder_name is not None:
+        return Name.decode(body.responder_name).print()
+    return f"key {(body.responder_key or b'').hex()}"
 
 
 def _delegate_text(delegate: Certificate | None, sight: Sight) -> str:
@@ -154,18 +182,18 @@ def _delegate_text(delegate: Certificate | None, sight: Sight) -> str:
 def _single(single: Single) -> Json:
     return {
         "serial": serial(single.id.serial),
-        "status": single.status,
+        "status": single.state,
         "revokedAt": iso(single.revoked_at),
-        "reason": single.reason,
+        "reason": _reason(single.reason),
         "thisUpdate": iso(single.this_update),
         "nextUpdate": iso(single.next_update),
     }
 
 
 def _single_lines(single: Single, sight: Sight) -> Iterator[tuple[str, str]]:
-    yield from _asked_lines(single.status, single.id, sight)
+    yield from _asked_lines(single.state, single.id, sight)
     if single.revoked_at is not None:
-        yield "", f"since {moment(single.revoked_at)}, {single.reason or 'unspecified'}"
+        yield "", f"since {moment(single.revoked_at)}, {_reason(single.reason) or 'unspecified'}"
     yield "", f"from {moment(single.this_update)} to {_until(single.next_update, sight.at)}"
 
 
@@ -195,7 +223,7 @@ def _single_findings(single: Single, delegate: Certificate | None, sight: Sight)
         yield error("not_yet_valid", "RFC 6960 4.2.2.1", f"it was made later, on {moment(single.this_update)}")
 
 
-def _signer_findings(body: OcspBody, delegate: Certificate | None) -> Iterator[Finding]:
+def _signer_findings(body: Answer, delegate: Certificate | None) -> Iterator[Finding]:
     if delegate is None:
         if body.certificates:
             yield error("signature", "RFC 6960 3.2", "the signature does not hold under the key of its own certificate")

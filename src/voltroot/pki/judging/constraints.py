@@ -17,7 +17,7 @@ MOST_COMPARISONS = 1 << 16
 
 _LABEL = "[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-_HOST = re.compile(r"[a-z][a-z0-9+.-]*://(?:[^/?#@]*@)?([^:/?#\[\]]*)(?::[0-9]*)?(?:[/?#].*)?", re.IGNORECASE | re.DOTALL)
+_HOST = re.compile(r"(?is)[a-z][a-z0-9+.-]*://(?:[^/?#@]*@)?([^:/?#\[\]]*)(?::[0-9]*)?(?:[/?#].*)?")
 
 
 class Kind(NamedTuple):
@@ -216,11 +216,11 @@ def _address_within(address: bytes, base: tuple[int, int, int]) -> bool:
     return len(address) == size and int.from_bytes(address, "big") & mask == network
 
 
-def _rdns(content: bytes) -> tuple[str, ...]:
+def _rdns(content: bytes) -> list[str]:
     return Name.decode(content).folded()
 
 
-def _rdns_within(name: tuple[str, ...], base: tuple[str, ...]) -> bool:
+def _rdns_within(name: list[str], base: list[str]) -> bool:
     return name[: len(base)] == base
 
 

@@ -9,14 +9,9 @@ from voltroot.pki import names, oids
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.general_names import DIRECTORY, GeneralName
 from voltroot.pki.judging.inquiry import Inquiry, State, Status
-from voltroot.pki.lists import REMOVE_FROM_CRL, Crl, Line
+from voltroot.pki.lists import REMOVE_FROM_CRL, Crl, Line, reason_name
 from voltroot.pki.points import DistributionPoint, Reasons, read_points
 from voltroot.pki.profiles import REVOKE
-
-REASONS = (
-    "unspecified", "keyCompromise", "cACompromise", "affiliationChanged", "superseded", "cessationOfOperation",
-    "certificateHold", "7", "removeFromCRL", "privilegeWithdrawn", "aACompromise",
-)  # fmt: skip
 
 
 def status(inquiry: Inquiry) -> Status | None:
@@ -28,7 +23,7 @@ def status(inquiry: Inquiry) -> Status | None:
             reasons = point.reasons & crl.scope.reasons
             if crl.base is not None or not reasons & ~covered or not _covers(crl, point, inquiry.certificate):
                 continue
-            signer, objection = _signer(crl, inquiry)
+            signer, objection = _signer(crl, point, inquiry)
             if signer is None:
                 objections.append(objection)
                 continue
@@ -71,13 +66,15 @@ def _is_current(crl: Crl, inquiry: Inquiry) -> bool:
     return crl.this_update <= inquiry.at and (crl.next_update is None or inquiry.at <= crl.next_update)
 
 
-def _signer(crl: Crl, inquiry: Inquiry) -> tuple[Certificate | None, str]:
+def _signer(crl: Crl, point: DistributionPoint, inquiry: Inquiry) -> tuple[Certificate | None, str]:
     """Return whose key has signed the CRL, if it may be believed, or else why not (6.3.3 (f) and (g))."""
     objection = _objection(crl) or "nobody known here may have signed it"
     for candidate in (*inquiry.path[inquiry.place + 1 :], *inquiry.pool) if _objection(crl) is None else ():
         if _may_sign(candidate, crl):
             failed = inquiry.effort.objection(crl.signed, candidate)
-            if failed is None and inquiry.may_trust(candidate):
+            # A CRL may tell of its own signer where the CA that has certified the signer says so.
+            chosen = candidate.der == inquiry.certificate.der and bool(point.issuers)
+            if failed is None and (chosen or inquiry.may_trust(candidate)):
                 return candidate, ""
             objection = failed or "its signer is not trusted"
     return None, f"a CRL cannot be used: {objection}"
@@ -128,5 +125,5 @@ def _deltas(crl: Crl, signer: Certificate, inquiry: Inquiry) -> list[Crl]:
 
 
 def _words(line: Line) -> str:
-    reason = "" if line.reason is None or line.reason >= len(REASONS) else f", {REASONS[line.reason]}"
+    reason = "" if line.reason is None else f", {reason_name(line.reason)}"
     return f"a CRL says that it was revoked on {line.at:%Y-%m-%d %H:%M:%S} UTC{reason}"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from voltroot.errors import Failure
 from voltroot.pki.certificates import Certificate
@@ -52,7 +52,7 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The verdict on a chain. ``path`` is what was judged, leaf first, the anchor last where one was found.
+    """The verdict on a chain. ``path`` is what was judged, leaf first; ``anchored`` says that an anchor stands last.
 
     ``findings`` go from the anchor down, as RFC 5280 6.1 walks; ``policies`` are those that hold for the whole path;
     ``signatures`` is how many were checked.
@@ -62,6 +62,7 @@ class Judgement:
     text: str = ""
     findings: tuple[Finding, ...] = ()
     path: tuple[Certificate, ...] = ()
+    anchored: bool = False
     policies: frozenset[str] = frozenset()
     signatures: int = 0
 
@@ -85,21 +86,17 @@ class Judgement:
         return tuple(each for each in self.findings if each is not decided)
 
 
-def conclude(
-    path: Sequence[Certificate],
-    findings: Iterable[Finding],
-    policies: frozenset[str] = frozenset(),
-    signatures: int = 0,
-) -> Judgement:
-    """Return the judgement that follows from findings."""
+def conclude(path: Sequence[Certificate], findings: Iterable[Finding], **rest: Any) -> Judgement:
+    """Return the judgement that follows from findings; ``rest`` are further members of it."""
     found = tuple(findings)
-    verdict = min((each.verdict for each in found), key=PRECEDENCE.index, default=Verdict.OK)
-    judgement = Judgement(verdict, "", found, tuple(path), policies, signatures)
-    decided = judgement.deciding
+    if not found:
+        return Judgement(Verdict.OK, path=tuple(path), **rest)
+    verdict = min((each.verdict for each in found), key=PRECEDENCE.index)
+    judgement = Judgement(verdict, findings=found, path=tuple(path), **rest)
+    decided, failing = judgement.deciding, judgement.failing
     if decided is None:
         return judgement
-    text = decided.text if judgement.failing is None else f"{name_of(judgement.failing)}: {decided.text}"
-    return Judgement(verdict, text, found, judgement.path, policies, signatures)
+    return replace(judgement, text=decided.text if failing is None else f"{name_of(failing)}: {decided.text}")
 
 
 def name_of(certificate: Certificate) -> str:

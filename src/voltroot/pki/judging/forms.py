@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
-from voltroot.pki import der, names, oids
-from voltroot.pki.certificates import Certificate
-from voltroot.pki.judging.findings import Verdict
-from voltroot.pki.judging.rule import Rule
+from voltroot.pki import der, oids
+from voltroot.pki.certificates import USUAL, Certificate
+from voltroot.pki.judging.findings import Finding, Verdict
+from voltroot.pki.judging.rule import Rule, ask
 from voltroot.pki.profiles import CERTIFY, Edition, Profile, profiles
 from voltroot.pki.recognise import recognise
 
@@ -29,18 +30,19 @@ UNDERSTOOD = frozenset(
 MUST_BE_CRITICAL = (oids.NAME_CONSTRAINTS, oids.POLICY_CONSTRAINTS, oids.INHIBIT_ANY_POLICY)
 FOR_CAS_ONLY = (oids.NAME_CONSTRAINTS, oids.POLICY_MAPPINGS)
 NEVER_EMPTY = (oids.SUBJECT_ALTERNATIVE_NAME, oids.EXTENDED_KEY_USAGE, oids.CERTIFICATE_POLICIES, oids.POLICY_MAPPINGS)
+CERT_SIGN = CERTIFY.value
 NO_NAME = b"\x30\x00"
 
 
 def profile_of_2022(certificate: Certificate) -> Profile | None:
-    """Return the profile of ISO 15118-20:2022 that a certificate means to have; later ones are as RFC 5280 wants them."""
+    """Return the profile of ISO 15118-20:2022 that a certificate means to have, if it means to have one."""
     profile = recognise(certificate, _table())
     return profile if profile and profile.edition is Edition.ISO15118_20 else None
 
 
 def critical_by_profile(certificate: Certificate) -> list[str]:
     """Return the extensions that only ISO 15118-20:2022 marks critical: they constrain nothing."""
-    found = [oid for oid, each in certificate.extension_list if each.critical and oid not in UNDERSTOOD]
+    found = [oid for oid in certificate.critical if oid not in UNDERSTOOD]
     profile = profile_of_2022(certificate) if found else None
     return [oid for oid in found if profile and oid in profile.critical]
 
@@ -48,6 +50,23 @@ def critical_by_profile(certificate: Certificate) -> list[str]:
 @lru_cache
 def _table() -> dict[str, Profile]:
     return profiles(iso15118_20_2022=True)
+
+
+def rules(*, strict: bool) -> tuple[Rule[Certificate], ...]:
+    """Return the rules that are asked."""
+    return (*FORMS, *LAPSES, ENCODING) if strict else (*FORMS, *LAPSES)
+
+
+def findings(certificate: Certificate, place: int, *, strict: bool) -> Iterable[Finding]:
+    """Return what is found on the form of a certificate; of a CA's, met again and again, once only."""
+    if strict or len(certificate.der) > USUAL:
+        return ask(rules(strict=strict), certificate, place, strict=strict)
+    return [each._replace(place=place) for each in _usual(certificate)]
+
+
+@lru_cache(maxsize=1024)
+def _usual(certificate: Certificate) -> tuple[Finding, ...]:
+    return tuple(ask(rules(strict=False), certificate, None))
 
 
 def _version(own: Certificate) -> str | None:
@@ -85,7 +104,7 @@ def _unique(own: Certificate) -> str | None:
 
 
 def _constraints(own: Certificate) -> str | None:
-    certifies = bool((own.key_usage or 0) & CERTIFY)
+    certifies = bool((own.key_usage or 0) & CERT_SIGN)
     if own.is_ca:
         limited = own.path_length is not None and own.key_usage is not None and not certifies
         return "it has a pathLenConstraint, though keyCertSign is not set" if limited else None
@@ -100,8 +119,8 @@ def _must_be_critical(own: Certificate) -> str | None:
 
 
 def _for_cas_only(own: Certificate) -> str | None:
-    found = [oid for oid in FOR_CAS_ONLY if oid in own.extensions]
-    return f"{oids.name(found[0])} stands there, though it is not the certificate of a CA" if found and not own.is_ca else None
+    found = [] if own.is_ca else [oid for oid in FOR_CAS_ONLY if oid in own.extensions]
+    return f"{oids.name(found[0])} stands there, though it is not the certificate of a CA" if found else None
 
 
 def _not_empty(own: Certificate) -> str | None:
@@ -141,7 +160,8 @@ def _generalized_by_profile(own: Certificate) -> bool:
 
 
 def _encoding(own: Certificate) -> str | None:
-    return der.deviation(own.der) or next(filter(None, (der.deviation(each.value) for _, each in own.extension_list)), None)
+    octets = (own.der, *(extension.value for _, extension in own.extension_list))
+    return next(filter(None, map(der.deviation, octets)), None)
 
 
 FORMS: tuple[Rule[Certificate], ...] = (
@@ -151,7 +171,6 @@ FORMS: tuple[Rule[Certificate], ...] = (
     Rule("names_present", "RFC 5280 4.1.2.4, 4.1.2.6", "issuer and subject have names", _names),
     Rule("extensions_unique", "RFC 5280 4.2", "no extension stands there twice", _unique),
     Rule("basic_constraints", "RFC 5280 4.2.1.3, 4.2.1.9", "keyUsage and basicConstraints agree", _constraints),
-    Rule("must_be_critical", "RFC 5280 4.2.1.10, 4.2.1.11, 4.2.1.14", "constraints are critical", _must_be_critical),
     Rule("for_cas_only", "RFC 5280 4.2.1.5, 4.2.1.10", "only CAs constrain", _for_cas_only),
     Rule("not_empty", "RFC 5280 4.2.1", "no extension is empty", _not_empty),
 )
@@ -163,6 +182,12 @@ LAPSES: tuple[Rule[Certificate], ...] = tuple(
         ("key_identifiers", "RFC 5280 4.2.1.1, 4.2.1.2", "it has its key identifiers", _identifiers),
         ("key_usage_present", "RFC 5280 4.2.1.3", "it says what its key is for", _usage_present),
         ("constraints_critical", "RFC 5280 4.2.1.9", "basicConstraints are critical", _constraints_critical),
+        (
+            "must_be_critical",
+            "RFC 5280 4.2.1.10, 4.2.1.11, 4.2.1.14",
+            "its constraints are critical",
+            _must_be_critical,
+        ),
         ("time_form", "RFC 5280 4.1.2.5", "its times are of the right form", _times),
     )
 )

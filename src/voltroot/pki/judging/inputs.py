@@ -30,14 +30,26 @@ class Purpose(StrEnum):
     CPS = "cps"
 
 
+class Demand(StrEnum):
+    """Of which certificates the status has to be known.
+
+    NONE: evidence may revoke, and nothing more. LEAF: of the leaf as soon as there is any evidence, and what is about
+    a CA has to be usable. ALL: of every certificate below the anchor.
+    """
+
+    NONE = "none"
+    LEAF = "leaf"
+    ALL = "all"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
     """How strictly, and for what, a path is judged; the defaults are those of RFC 5280 6.1.1 that allow most.
 
     ``key_purpose`` is the OID that extKeyUsage has to allow; ``purpose`` adds the rules of ISO 15118. ``strict`` turns
     remarks into errors: what RFC 5280 section 4 demands of CAs, though section 6 does not ask for it, and with a
-    purpose all lints of the profile. ``need_status`` refuses certificates whose status no evidence tells; otherwise
-    evidence is asked where there is some. ``oldest_answer`` bounds the age of OCSP answers.
+    purpose all lints of the profile. ``status`` says whose status has to be known, and ``oldest_answer`` bounds the
+    age of OCSP answers.
     """
 
     policies: frozenset[str] = frozenset({ANY_POLICY})
@@ -49,7 +61,7 @@ class Inputs:
     key_purpose: str | None = None
     purpose: Purpose | None = None
     strict: bool = False
-    need_status: bool = False
+    status: Demand = Demand.LEAF
     oldest_answer: timedelta | None = None
     deepest: int = DEEPEST
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from voltroot.errors import Failure
 from voltroot.pki import names, oids
@@ -14,7 +14,7 @@ from voltroot.pki.judging.inquiry import Inquiry, State, Status
 from voltroot.pki.ocsp import CertStatus
 from voltroot.pki.profiles import Usage
 
-# Without a nextUpdate there is always something newer to be had (RFC 6960 4.2.2.1): how long an answer does all the same.
+# Without a nextUpdate there is always something newer to be had (RFC 6960 4.2.2.1): how long it does all the same.
 UNBOUNDED = timedelta(days=7)
 SIGNS = Usage.DIGITAL_SIGNATURE | Usage.NON_REPUDIATION
 TELLS_STATUS = (oids.CRL_DISTRIBUTION_POINTS, oids.AUTHORITY_INFO_ACCESS)
@@ -40,37 +40,45 @@ def _weigh(answer: Answer, single: Single, inquiry: Inquiry) -> Status:
     objection = answer.objection(single) or _signer_objection(answer, inquiry)
     if objection is None and single.revoked_at is not None and single.revoked_at <= inquiry.at:
         # However old the answer: what was revoked stays so.
-        return Status(State.REVOKED, f"an OCSP answer says that it was revoked on {single.revoked_at:%Y-%m-%d %H:%M:%S} UTC")
-    objection = objection or _age_objection(single, inquiry)
-    if objection is None and single.state is CertStatus.UNKNOWN:
-        objection = "the responder does not know the certificate"
-    if objection:
-        return Status(State.UNCLEAR, f"an OCSP answer cannot be used: {objection}")
-    return Status(State.GOOD if single.state is CertStatus.GOOD else State.REVOKED, "an OCSP answer says that it is revoked")
+        return Status(State.REVOKED, f"an OCSP answer says that it was revoked on {_moment(single.revoked_at)}")
+    objection = objection or _age_objection(single, inquiry) or _STATES[single.state]
+    return Status(State.UNCLEAR, f"an OCSP answer cannot be used: {objection}") if objection else Status(State.GOOD)
+
+
+_STATES = {
+    CertStatus.GOOD: None,
+    CertStatus.REVOKED: "it speaks of a revocation in the future",
+    CertStatus.UNKNOWN: "the responder does not know the certificate",
+}
 
 
 def _age_objection(single: Single, inquiry: Inquiry) -> str | None:
     at, oldest = inquiry.at, inquiry.oldest_answer
     if at < single.this_update:
-        return f"it speaks of {single.this_update:%Y-%m-%d %H:%M:%S} UTC, which is later"
+        return f"it speaks of {_moment(single.this_update)}, which is later"
     if single.next_update is not None and at > single.next_update:
-        return f"it should have been replaced on {single.next_update:%Y-%m-%d %H:%M:%S} UTC"
+        return f"it should have been replaced on {_moment(single.next_update)}"
     if single.next_update is None and oldest is None:
         oldest = UNBOUNDED
     if oldest is not None and at - single.this_update > oldest:
-        return f"it speaks of {single.this_update:%Y-%m-%d %H:%M:%S} UTC, more than {oldest.days} days earlier"
+        return f"it speaks of {_moment(single.this_update)}, more than {oldest.days} days earlier"
     return None
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _signer_objection(answer: Answer, inquiry: Inquiry) -> str | None:
     if answer.is_by(inquiry.issuer):
         return inquiry.effort.objection(answer.signed, inquiry.issuer)
-    objection = "its responder is neither the CA nor anybody whose certificate is at hand"
+    objection: str | None = "its responder is neither the CA nor anybody whose certificate is at hand"
     for delegate in (*_along(answer), *inquiry.pool):
         if _is_by(answer, delegate):
-            objection = _delegate_objection(delegate, inquiry) or inquiry.effort.objection(answer.signed, delegate) or ""
-            if not objection:
-                return None
+            failed = _delegate_objection(delegate, inquiry)
+            objection = failed or inquiry.effort.objection(answer.signed, delegate)
+            if objection is None:
+                break
     return objection
 
 
@@ -117,8 +125,8 @@ def _in_time(delegate: Certificate, inquiry: Inquiry) -> str | None:
 
 def _understood(delegate: Certificate, inquiry: Inquiry) -> str | None:
     known = {*UNDERSTOOD, oids.OCSP_NOCHECK, *critical_by_profile(delegate)}
-    unknown = [oid for oid, each in delegate.extension_list if each.critical and oid not in known]
-    return f"its signer's certificate has a critical extension that is not understood: {unknown[0]}" if unknown else None
+    unknown = [oid for oid in delegate.critical if oid not in known]
+    return f"its signer's certificate has a critical extension that is unknown: {unknown[0]}" if unknown else None
 
 
 def _not_revoked(delegate: Certificate, inquiry: Inquiry) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from voltroot.errors import Failure
@@ -13,6 +13,24 @@ from voltroot.pki.judging.inputs import MOST_CANDIDATES
 from voltroot.pki.profiles import CERTIFY
 
 Path = tuple[Certificate, ...]
+
+
+class Shelf:
+    """Certificates among which issuers are looked up by name."""
+
+    def __init__(self, certificates: Iterable[Certificate]) -> None:
+        self._all = tuple(certificates)
+        self._other_spellings: dict[bytes, list[Certificate]] = {}
+
+    def issuers_of(self, certificate: Certificate, at: datetime) -> Iterator[Certificate]:
+        """Yield those that are named as a certificate's issuer, the likeliest first."""
+        wanted = certificate.issuer_der
+        yield from _ordered(certificate, [each for each in self._all if each.subject_der == wanted], at)
+        # The same name in another spelling is rare, and slow to find.
+        if wanted not in self._other_spellings:
+            others = (each for each in self._all if each.subject_der != wanted)
+            self._other_spellings[wanted] = [each for each in others if _named(certificate, each)]
+        yield from _ordered(certificate, self._other_spellings[wanted], at)
 
 
 class Builder:
@@ -26,44 +44,36 @@ class Builder:
         effort: Effort,
         deepest: int,
     ) -> None:
-        self._anchors = anchors
-        trusted = {anchor.der for anchor in anchors}
-        self._pool = [each for each in pool[:MOST_CANDIDATES] if each.der not in trusted]
+        self._trusted = {anchor.der for anchor in anchors}
+        self._anchors = Shelf(anchors)
+        self._pool = Shelf(each for each in pool[:MOST_CANDIDATES] if each.der not in self._trusted)
         self._at = at
         self._effort = effort
         self._deepest = deepest
-        self._above: dict[bytes, tuple[list[Certificate], list[Certificate]]] = {}
 
     def paths(self, leaf: Certificate) -> Iterator[Path]:
         """Yield paths whose names and signatures hold, leaf first and an anchor last, until the effort is spent."""
-        if any(anchor.der == leaf.der for anchor in self._anchors):
-            return iter([(leaf,)])
-        return self._climb((leaf,))
+        return iter([(leaf,)]) if leaf.der in self._trusted else self._climb((leaf,))
 
     def _climb(self, path: Path) -> Iterator[Path]:
         top = path[-1]
-        if top.der not in self._above:
-            self._above[top.der] = issuers_of(top, self._anchors, self._at), issuers_of(top, self._pool, self._at)
-        anchors, issuers = self._above[top.der]
-        for anchor in anchors:
+        for anchor in self._anchors.issuers_of(top, self._at):
             if self._effort.step() and self._effort.objection(top.signed, anchor) is None:
                 yield (*path, anchor)
         if len(path) >= self._deepest:
             return
-        for issuer in issuers:
+        for issuer in self._pool.issuers_of(top, self._at):
             if not self._effort.step():
                 return
             if not _stands_in(path, issuer) and self._effort.objection(top.signed, issuer) is None:
                 yield from self._climb((*path, issuer))
 
 
-def issuers_of(certificate: Certificate, among: Sequence[Certificate], at: datetime) -> list[Certificate]:
-    """Return those that are named as a certificate's issuer, the likeliest first."""
-    named = [each for each in among if _names_match(certificate, each)]
+def _ordered(certificate: Certificate, named: list[Certificate], at: datetime) -> list[Certificate]:
     return sorted(named, key=lambda each: _doubts(certificate, each, at)) if len(named) > 1 else named
 
 
-def _names_match(certificate: Certificate, issuer: Certificate) -> bool:
+def _named(certificate: Certificate, issuer: Certificate) -> bool:
     try:
         return names.same(certificate.issuer_der, issuer.subject_der)
     except (Failure, ValueError):

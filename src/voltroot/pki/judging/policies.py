@@ -13,7 +13,7 @@ from voltroot.pki.oids import ANY_POLICY
 
 @dataclass(slots=True)
 class Node:
-    """A policy at one depth: what the next certificate may call it, and the policies one level up that it comes from."""
+    """A policy at one depth: what the next certificate may call it, and the policies above that it comes from."""
 
     expected: frozenset[str]
     parents: frozenset[str] = field(default_factory=frozenset)
@@ -46,7 +46,7 @@ class Policies:
         return None
 
     def descend(self, certificate: Certificate) -> str | None:
-        """Take in what a CA says of policies below it (6.1.4 (a), (b) and (h) to (j)); return what is wrong with that."""
+        """Take in what a CA says of policies below it; return what is wrong (6.1.4 (a), (b) and (h) to (j))."""
         mappings = _read_mappings(certificate)
         if ANY_POLICY in mappings or any(ANY_POLICY in targets for targets in mappings.values()):
             return "it maps anyPolicy, which cannot be mapped"
@@ -69,7 +69,7 @@ class Policies:
             self._any = min(self._any, _count(der.read(extension.value)))
 
     def outcome(self, certificate: Certificate, wanted: frozenset[str]) -> tuple[frozenset[str], str | None]:
-        """Return the policies of the whole path that are wanted, and what is wrong, if anything (6.1.5 (a), (b), (g))."""
+        """Return the policies of the whole path that are wanted, and what is wrong (6.1.5 (a), (b) and (g))."""
         self._explicit -= 1
         if _read_constraints(certificate)[0] == 0:
             self._explicit = 0

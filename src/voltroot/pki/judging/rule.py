@@ -25,7 +25,7 @@ class Rule(NamedTuple, Generic[T]):
     strict: bool = False
 
 
-def ask(rules: Sequence[Rule[T]], subject: T, place: int | None, *, strict: bool) -> Iterator[Finding]:
+def ask(rules: Sequence[Rule[T]], subject: T, place: int | None, *, strict: bool = False) -> Iterator[Finding]:
     """Yield what rules find; a certificate that cannot be read as a rule needs it breaks that rule."""
     for rule in rules:
         try:

@@ -6,15 +6,11 @@ from datetime import datetime
 
 from voltroot.pki import names, oids
 from voltroot.pki.judging.findings import Verdict, name_of
-from voltroot.pki.judging.forms import UNDERSTOOD, critical_by_profile
-from voltroot.pki.judging.inputs import LARGEST
+from voltroot.pki.judging.forms import CERT_SIGN, UNDERSTOOD, critical_by_profile
+from voltroot.pki.judging.inputs import LARGEST, Demand
 from voltroot.pki.judging.inquiry import State
 from voltroot.pki.judging.rule import Rule
 from voltroot.pki.judging.walk import Walk
-from voltroot.pki.profiles import CERTIFY
-
-
-_UNKNOWN = (State.UNCLEAR, State.SILENT, State.UNASKED)
 
 
 def _size(walk: Walk) -> str | None:
@@ -51,12 +47,23 @@ def _not_revoked(walk: Walk) -> str | None:
 
 
 def _status(walk: Walk) -> str | None:
-    unknown = _UNKNOWN if walk.inputs.need_status else (State.UNCLEAR,)
-    return f"whether it is revoked is not known: {walk.status.text}" if walk.status.state in unknown else None
+    return _unknown(walk) if walk.status.state in _missing(walk) else None
 
 
 def _status_told(walk: Walk) -> str | None:
-    return None if walk.inputs.need_status or walk.status.state is not State.SILENT else walk.status.text
+    unknown = walk.status.state in (State.UNCLEAR, State.SILENT)
+    return _unknown(walk) if unknown and walk.status.state not in _missing(walk) else None
+
+
+def _unknown(walk: Walk) -> str:
+    return f"whether it is revoked is not known: {walk.status.text}"
+
+
+def _missing(walk: Walk) -> tuple[State, ...]:
+    """The states that do not do for the certificate in turn."""
+    if walk.inputs.status is Demand.LEAF:
+        return (State.UNCLEAR,) if walk.certifies else (State.UNCLEAR, State.SILENT)
+    return () if walk.inputs.status is Demand.NONE else (State.UNCLEAR, State.SILENT, State.UNASKED)
 
 
 def _names(walk: Walk) -> str | None:
@@ -80,11 +87,11 @@ def _key_purpose(walk: Walk) -> str | None:
 
 def _critical(walk: Walk) -> str | None:
     own = walk.certificate
-    unknown = [oid for oid, each in own.extension_list if each.critical and oid not in UNDERSTOOD]
+    unknown = [oid for oid in own.critical if oid not in UNDERSTOOD]
     if unknown:
         allowed = critical_by_profile(own)
-        unknown = [oid for oid in unknown if oid not in allowed]
-    return f"it has a critical extension that is not understood: {', '.join(map(oids.name, unknown))}" if unknown else None
+        unknown = [oids.name(oid) for oid in unknown if oid not in allowed]
+    return f"it has a critical extension that is not understood: {', '.join(unknown)}" if unknown else None
 
 
 def _critical_of_2022(walk: Walk) -> str | None:
@@ -108,7 +115,7 @@ def _path_length(walk: Walk) -> str | None:
 
 def _may_certify(walk: Walk) -> str | None:
     usage = walk.certificate.key_usage
-    allowed = usage is None or usage & CERTIFY
+    allowed = usage is None or usage & CERT_SIGN or not walk.certifies
     return None if allowed else "it has issued a certificate, but keyCertSign is missing"
 
 
@@ -122,9 +129,10 @@ def _outcome(walk: Walk) -> str | None:
 
 
 def _anchor_is_ca(walk: Walk) -> str | None:
-    # What is older than version 3 is a CA because somebody says so (6.1.4 (k)); for an anchor the configuration does.
+    # What is older than version 3 is a CA because somebody says so (6.1.4 (k)): here, the configuration.
     own = walk.certificate
-    return None if own.version < 3 or own.is_ca else "it is trusted, but not the certificate of a CA"
+    is_ca = own.version < 3 or own.is_ca or not walk.certifies
+    return None if is_ca else "it is trusted, but not the certificate of a CA"
 
 
 def _anchor_constraints(walk: Walk) -> str | None:
@@ -136,7 +144,7 @@ def _moment(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
-OF_ALL: tuple[Rule[Walk], ...] = (
+_OF_ALL: tuple[Rule[Walk], ...] = (
     Rule("octets", "voltroot", "it is of a sensible size", _size),
     Rule("issuer_name", "RFC 5280 6.1.3 (a)(4)", "its issuer stands above it", _issuer_name),
     Rule("signature", "RFC 5280 6.1.3 (a)(1)", "its issuer has signed it", _signature),
@@ -152,17 +160,19 @@ OF_ALL: tuple[Rule[Walk], ...] = (
     Rule("critical_2022", "ISO 15118-20:2022 Annex B", "other validators understand it", _critical_of_2022, Verdict.OK),
 )
 OF_CAS: tuple[Rule[Walk], ...] = (
+    *_OF_ALL,
     Rule("ca", "RFC 5280 6.1.4 (k)", "it is the certificate of a CA", _is_ca),
     Rule("path_length", "RFC 5280 6.1.4 (l)", "the CAs above it allow a CA here", _path_length),
     Rule("key_cert_sign", "RFC 5280 6.1.4 (n)", "it may sign certificates", _may_certify),
     Rule("constraints", "RFC 5280 6.1.4 (a) to (m)", "what it says of those below it can be understood", _constraints),
 )
 OF_LEAVES: tuple[Rule[Walk], ...] = (
+    *_OF_ALL,
     Rule("policy_outcome", "RFC 5280 6.1.5 (g)", "a policy that is demanded holds for the whole chain", _outcome),
 )
 # What an anchor says of itself binds as well (RFC 5937); that it is trusted is not asked here.
 OF_ANCHORS: tuple[Rule[Walk], ...] = (
-    *(rule for rule in OF_ALL if rule.name in ("octets", "not_yet_valid", "expired", "critical")),
+    *(rule for rule in _OF_ALL if rule.name in ("octets", "not_yet_valid", "expired", "critical")),
     Rule("anchor", "RFC 5280 6.1.4 (k), RFC 5937 3.2", "it is the certificate of a CA", _anchor_is_ca),
     *(rule for rule in OF_CAS if rule.name == "key_cert_sign"),
     Rule("constraints", "RFC 5937 3.2", "what it says of those below it can be understood", _anchor_constraints),

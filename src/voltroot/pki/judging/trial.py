@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
+from typing import Any
 
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.judging import crl_status, forms, iso15118, ocsp_status, rules
@@ -17,26 +19,99 @@ from voltroot.pki.judging.rule import Rule, ask
 from voltroot.pki.judging.walk import Path, Walk
 
 UNASKED = Status(State.UNASKED, "there is no evidence")
-SILENT = Status(State.SILENT, "no evidence tells whether it is revoked")
+SILENT = Status(State.SILENT, "no evidence is about it")
+ON_RECORD = Status(State.REVOKED, "so says the record")
+
+
+def asked(inputs: Inputs, *, is_anchor: bool, is_leaf: bool) -> tuple[Rule[Any], ...]:
+    """Return the rules that a certificate is held against, in their order."""
+    if is_anchor:
+        return (*rules.OF_ANCHORS, *(iso15118.OF_ANCHORS if inputs.purpose else ()))
+    own, standard = (rules.OF_LEAVES, iso15118.OF_LEAVES) if is_leaf else (rules.OF_CAS, iso15118.OF_CAS)
+    return (*own, *forms.rules(strict=inputs.strict), *(standard if inputs.purpose else ()))
 
 
 @dataclass(frozen=True, slots=True)
-class Tables:
-    """The rules that certificates of a path are held against, by where they stand."""
+class Trial:
+    """All that bears on a judgement but the path. ``open`` are certificates whose own status hangs on it."""
 
-    anchor: tuple[Rule[Walk], ...]
-    ca: tuple[Rule[Walk], ...]
-    leaf: tuple[Rule[Walk], ...]
-    forms: tuple[Rule[Certificate], ...]
+    at: datetime
+    inputs: Inputs
+    anchors: Sequence[Certificate]
+    pool: Sequence[Certificate] = ()
+    evidence: Evidence = field(default_factory=Evidence)
+    effort: Effort = field(default_factory=Effort)
+    open: frozenset[bytes] = frozenset()
+
+    def judge(self, path: Path) -> Judgement:
+        """Judge a path, leaf first and its anchor last (RFC 5280 6.1)."""
+        if len({each.der for each in path}) < len(path):
+            text = "a certificate stands in the chain more than once"
+            return conclude(path, [Finding(None, "once", "RFC 5280 6.1", Verdict.CHAIN_ERROR, text)], anchored=True)
+        walk = Walk(path, self.at, self.inputs, self.effort, self.tell)
+        findings = [*self._walked(walk)]
+        return conclude(path, findings, anchored=True, policies=walk.allowed, signatures=self.effort.signatures)
+
+    def search(self, leaf: Certificate) -> Judgement | None:
+        """Judge the paths that there are until one holds, or else the likeliest; None where there is no path."""
+        builder = Builder(self.pool, self.anchors, self.at, self.effort, self.inputs.deepest)
+        likeliest = None
+        for path in islice(builder.paths(leaf), MOST_PATHS):
+            judgement = self.judge(path)
+            if judgement.verdict is Verdict.OK:
+                return judgement
+            likeliest = likeliest or judgement
+        return likeliest
+
+    def tell(self, path: Path, place: int) -> Status:
+        """Return what is known of the status of a certificate of a path."""
+        evidence, own = self.evidence, path[place]
+        if evidence.revoked and (own.issuer_der, own.serial) in evidence.revoked:
+            return ON_RECORD
+        if not evidence.crls and not evidence.answers:
+            return UNASKED
+        return _ask(
+            Inquiry(
+                path=path,
+                place=place,
+                at=self.at,
+                evidence=evidence,
+                pool=self.pool,
+                effort=self.effort,
+                oldest_answer=self.inputs.oldest_answer,
+                vouch=self._vouch,
+                ask=_ask,
+                open=self.open,
+            )
+        )
+
+    def _walked(self, walk: Walk) -> Iterator[Finding]:
+        strict, purpose = self.inputs.strict, self.inputs.purpose
+        case = None if purpose is None else iso15118.Case(walk, purpose)
+        yield from ask(rules.OF_ANCHORS, walk, walk.place, strict=strict)
+        if case is not None:
+            yield from ask(iso15118.OF_ANCHORS, case, walk.place, strict=strict)
+        while walk.certifies:
+            walk.descend()
+            own, standard = (rules.OF_CAS, iso15118.OF_CAS) if walk.certifies else (rules.OF_LEAVES, iso15118.OF_LEAVES)
+            yield from ask(own, walk, walk.place, strict=strict)
+            yield from forms.findings(walk.certificate, walk.place, strict=strict)
+            if case is not None:
+                yield from ask(standard, case, walk.place, strict=strict)
+                yield from iso15118.conformance(case) if strict else ()
+
+    def _vouch(self, certificate: Certificate, inquiry: Inquiry) -> bool:
+        """Whether another signer has a valid path to the same anchor (RFC 5280 6.3.3 (f))."""
+        inputs = Inputs(status=self.inputs.status, deepest=self.inputs.deepest)
+        nested = Trial(self.at, inputs, inquiry.path[-1:], self.pool, self.evidence, self.effort, inquiry.opened)
+        judgement = nested.search(certificate)
+        return judgement is not None and judgement.verdict is Verdict.OK
 
 
-def tables(inputs: Inputs) -> Tables:
-    """Return the rules that are asked."""
-    standard, strictly = inputs.purpose is not None, inputs.strict
-    everywhere = (*rules.OF_ALL, *(iso15118.OF_ALL if standard else ()), *((iso15118.CONFORMANCE,) if standard and strictly else ()))
-    return Tables(
-        (*rules.OF_ANCHORS, *(iso15118.OF_ANCHORS if standard else ())),
-        (*everywhere, *rules.OF_CAS),
-        (*everywhere, *rules.OF_LEAVES, *(iso15118.OF_LEAVES if standard else ())),
-        (*forms.FORMS, *forms.LAPSES, *((forms.ENCODING,) if strictly else ())),
-    )
+def _ask(inquiry: Inquiry) -> Status:
+    """Return the gravest that the evidence says: revoked by any of it, or else good by any."""
+    told = [status for source in (ocsp_status.status, crl_status.status) if (status := source(inquiry))]
+    return min(told, key=lambda status: _WEIGHT[status.state], default=SILENT)
+
+
+_WEIGHT = {State.REVOKED: 0, State.GOOD: 1, State.UNCLEAR: 2}

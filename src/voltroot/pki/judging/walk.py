@@ -64,7 +64,7 @@ class Walk:
         self._narrow()
 
     def constrain(self) -> str | None:
-        """Prepare for the next certificate (6.1.4 (a), (b) and (g) to (m)); return what stands in the way, if anything."""
+        """Prepare for the next certificate; return what stands in the way (6.1.4 (a), (b) and (g) to (m))."""
         objection = self.policies.descend(self.certificate)
         if not self.certificate.self_issued:
             self.room -= 1
