@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-import httpx
+import httpx2 as httpx
 from cryptography import x509
 from cryptography.x509 import ocsp as pyca
 from prometheus_client import CollectorRegistry

@@ -85,6 +85,7 @@ class _Generator:
         self._first_bad = b""
 
     def run(self, clients: int, seconds: float) -> Load:
+        """Keep so many connections busy for so long, and return what came back."""
         open_ = {connection.socket.fileno(): connection for connection in map(self._connect, range(clients))}
         poll = select.epoll()
         for number in open_:

@@ -59,6 +59,7 @@ class _Revoking:
         self._requests = (materials.revoking(subject(place)) for place in places)
 
     def measured(self, seconds: float) -> Figures:
+        """Revoke for so long, and return what it took."""
         before = self._server.cpu()
         part = itertools.islice(self._requests, PART)
         done = load.apply(self._server.port, part, 1, seconds, b'"resultCode":"4000"')

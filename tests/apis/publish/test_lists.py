@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
-import httpx
+import httpx2 as httpx
 import pytest
 from cryptography import x509
 from cryptography.x509 import ocsp as pyca

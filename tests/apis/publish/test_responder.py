@@ -7,7 +7,7 @@ import hashlib
 from datetime import timedelta
 from urllib.parse import quote
 
-import httpx
+import httpx2 as httpx
 import pytest
 from cryptography import x509
 from cryptography.x509 import ocsp as pyca

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import httpx
+import httpx2 as httpx
 
 from ocsp_requests import cert_id, request
 from publishing import Publishing, ask_post, issuer_of
