@@ -137,7 +137,7 @@ class Backend:
     def stop(self) -> None:
         """End it as an administrator does: it must go without a fault, and have had none before."""
         assert self._end(signal.SIGTERM) == 0
-        assert self.faults() == []
+        assert self.faults() == [], "\n".join(self.faults())
 
     def kill(self) -> None:
         """End it as a power cut does."""

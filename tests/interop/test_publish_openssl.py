@@ -21,7 +21,7 @@ from voltroot.app.backend import Backend
 from voltroot.app.config import Config, Serve
 from voltroot.pki.ports import Entry, Reason
 from voltroot.pki.suites import ED448, P521_SHA512, RSA_SHA384, Suite
-from voltroot.serve.http import Servers
+from voltroot.serve.http import Servers, open_socket
 from world import BASE, World
 
 pytestmark = pytest.mark.slow
@@ -104,7 +104,9 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         await backend.application(scope, receive, send)
 
     servers = Servers(application)
-    base = f"http://127.0.0.1:{servers.listen('127.0.0.1', 0)}"
+    listener = open_socket("127.0.0.1", 0)
+    servers.add(listener)
+    base = f"http://127.0.0.1:{listener.getsockname()[1]}"
     backend = Backend(Config(data=str(world.folder), serve=Serve(base=base)))
 
     async def run() -> None:

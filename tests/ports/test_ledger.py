@@ -197,3 +197,20 @@ def test_a_key_whose_order_lost_its_name_is_free_for_another_in_the_same_batch(w
     first, second = world.authority.issue_all([loser, replace(loser, name="secc002")])
     assert isinstance(first, NameTaken)
     assert isinstance(second, Entry)
+
+
+def test_credentials_that_are_added_at_once_get_names_of_their_own(world: World) -> None:
+    entries = [world.issue("TLS_SERVER", f"host{n}", alternative_names=("localhost",)) for n in range(8)]
+    slugs: list[str] = []
+    barrier = threading.Barrier(8)
+
+    def add(number: int) -> None:
+        barrier.wait()
+        slugs.append(world.ledger.add_credential(number, "tls", "tls", None).slug)
+
+    threads = [threading.Thread(target=add, args=(entry.number,)) for entry in entries]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(slugs) == ["tls", *(f"tls-g{n}" for n in range(2, 9))]

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
@@ -76,7 +75,7 @@ class Backend:
     def prepare(self) -> None:
         """Bring the schema up to date and make what is missing of the PKI; several processes take turns."""
         self.config.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with _alone(self.config.folder / "ceremony.lock"):
+        with self._alone():
             migrate(self._engine)
             self.issuers.reload()
             self.ceremony.perform()
@@ -88,6 +87,13 @@ class Backend:
     def database(self) -> Engine:
         """The ledger's database, for what carries it away as a whole."""
         return self._engine
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let one process of this folder at a time make CAs and certificates of services."""
+        with (self.config.folder / "ceremony.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     @property
     def is_made(self) -> bool:
@@ -101,7 +107,7 @@ class Backend:
     def migrate(self) -> None:
         """Bring the schema up to date without making anything."""
         self.config.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with _alone(self.config.folder / "ceremony.lock"):
+        with self._alone():
             migrate(self._engine)
 
     def check(self) -> None:
@@ -210,7 +216,9 @@ class Backend:
 
     def tls(self) -> Tls:
         """Return the backend's own TLS certificate and key, made or renewed where due."""
-        credential = self.ceremony.tls_server(self.config.serve.tls_hosts)
+        with self._alone():
+            self.issuers.reload()
+            credential = self.ceremony.tls_server(self.config.serve.tls_hosts)
         chain = [credential.entry.read(), *self.issuers.standing().chain(credential.entry.issuer)[:-1]]
         path = self.config.folder / "tls-server.pem"
         temporary = path.with_suffix(f".{os.getpid()}")
@@ -221,7 +229,8 @@ class Backend:
 
     def renew(self) -> list[Credential]:
         """Renew the certificates that serve the CAs where they are due."""
-        made = self.ceremony.renew()
+        with self._alone():
+            made = self.ceremony.renew()
         for credential in made:
             log.info("credential.renewed", extra={"label": credential.label, "not_after": credential.entry.not_after})
         return made
@@ -268,10 +277,3 @@ class Backend:
         return open_engine(
             ledger.url or sqlite_url(self.config.folder / "ledger.db"), read_secret(ledger.password_file)
         )
-
-
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -19,15 +21,18 @@ from voltroot.app.config import Config
 from voltroot.bench import servers
 from voltroot.bench.materials import old_station_id
 from voltroot.bench.servers import Server
+from voltroot.errors import Failure
 from voltroot.pki import suites
 from voltroot.pki.drafts import Order
 from voltroot.pki.names import Name
 from voltroot.pki.ports import Entry
 from voltroot.pki.suites import P256_SHA256
 from voltroot.store.engine import open_engine, sqlite_url, writing
-from voltroot.store.tables import certificates, holdings
+from voltroot.store.tables import audit, certificates, holdings
 
 DATABASES = SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
+# A kind of database, and how many certificates are to be on record in it.
+Wanted = tuple[str, int]
 PART = 20_000
 FOLLOW = "SELECT setval(pg_get_serial_sequence('certificates', 'number'), max(number)) FROM certificates"
 MODEL_ID = old_station_id(10**9)
@@ -35,16 +40,10 @@ MODEL_ID = old_station_id(10**9)
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """A PKI in a folder of its own with ``rows`` certificates on record; ``url`` is empty for SQLite."""
+    """A PKI in a folder of its own; ``url`` is that of its database, empty for SQLite."""
 
     folder: Path
-    url: str
-    rows: int
-
-    @property
-    def kind(self) -> str:
-        """The kind of its database."""
-        return POSTGRESQL if self.url else SQLITE
+    url: str = ""
 
     def backend(self) -> Backend:
         """Return its parts in this process."""
@@ -85,24 +84,36 @@ class Stocks:
         for name in self._made:
             self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
-    def make(self, rows: int, kind: str = SQLITE) -> Stock:
-        """Make a PKI with so many certificates on record; the CAs' keys are the same in all of them."""
-        folder = self._folder / f"stock{len(list(self._folder.glob('stock*')))}"
-        folder.mkdir()
+    def make(self, wanted: Sequence[Wanted]) -> list[Stock | Failure]:
+        """Make PKIs in databases of a kind with so many certificates on record each, all at once.
+
+        The CAs' keys are the same in all of them.
+        """
+        made = [self._begin(kind) for kind, _ in wanted]
+        with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
+            filled = [
+                pool.submit(_prepare, stock, rows)
+                for stock, (_, rows) in zip(made, wanted, strict=True)
+                if isinstance(stock, Stock)
+            ]
+        for each in filled:
+            each.result()
+        return made
+
+    def _begin(self, kind: str) -> Stock | Failure:
+        try:
+            url = self._create() if kind == POSTGRESQL else ""
+        except Failure as failure:
+            return failure
         template = self._folder / "keys"
-        if template.exists():
-            shutil.copytree(template, folder / "data" / "keys")
-        stock = Stock(folder, self._create() if kind == POSTGRESQL else "", rows)
-        backend = stock.backend()
-        backend.prepare()
         if not template.exists():
-            shutil.copytree(folder / "data" / "keys", template)
-        if rows:
-            engine = open_engine(stock.url or sqlite_url(folder / "data" / "ledger.db"))
-            _fill(engine, backend, rows)
-            engine.dispose()
-        backend.close()
-        return stock
+            backend = Stock(self._folder / "template").backend()
+            backend.prepare()
+            backend.close()
+            (backend.config.folder / "keys").rename(template)
+        folder = self._folder / f"stock{len(list(self._folder.glob('stock*')))}"
+        shutil.copytree(template, folder / "data" / "keys")
+        return Stock(folder, url)
 
     def _create(self) -> str:
         if not self._address:
@@ -137,7 +148,7 @@ class _Model:
         issued, expires = int(entry.not_before.timestamp()), int(entry.not_after.timestamp())
         profile, subject_key, name = entry.profile, order.subject.key(), str(order.name)
         own_id, own_serial, own_point = MODEL_ID.encode(), _octets(entry.serial), order.spki[-64:]
-        rows: dict[Table, list[dict[str, Any]]] = {certificates: [], holdings: []}
+        rows: dict[Table, list[dict[str, Any]]] = {certificates: [], holdings: [], audit: []}
         for place in places:
             number, id_, serial, point = entry.number + 1 + place, old_station_id(place), os.urandom(20), os.urandom(64)
             folded = id_.lower()
@@ -166,15 +177,26 @@ class _Model:
                     "holder": serial,
                 }
             )
+            rows[audit] += [
+                {"at": issued, "event": event, "certificate": number, "door": "cpo", "by": "127.0.0.1", "detail": "{}"}
+                for event in ("certificate.reserved", "certificate.issued")
+            ]
         return rows
 
 
-def _fill(engine: Engine, backend: Backend, rows: int) -> None:
-    """Put so many certificates of stations on record.
+def _prepare(stock: Stock, rows: int) -> None:
+    backend = stock.backend()
+    backend.prepare()
+    if rows:
+        engine = open_engine(stock.url or sqlite_url(stock.folder / "data" / "ledger.db"))
+        _fill(engine, _model(backend), rows)
+        engine.dispose()
+        backend.auditlog.append()
+    backend.close()
 
-    The audit log stays empty: it only ever grows at its end, and issuing does not read it.
-    """
-    model = _model(backend)
+
+def _fill(engine: Engine, model: _Model, rows: int) -> None:
+    """Put so many certificates of stations on record."""
     postgresql = engine.dialect.name == "postgresql"
     put = _copy if postgresql else _insert
     for first in range(0, rows, PART):

@@ -32,12 +32,12 @@ class Load:
         """Good answers a second."""
         return (len(self.latencies) - self.bad) / self.seconds if self.seconds else 0.0
 
-    def figures(self, cpu: float) -> dict[str, float]:
+    def figures(self, cpu: float, tail: float = 0.99) -> dict[str, float]:
         """Return what a table shows; ``cpu`` is the processor time in seconds that the servers took."""
         if not self.latencies:
             raise Unavailable("more requests were needed than had been made ahead of time")
         bad = {"bad": float(self.bad)} if self.bad else {}
-        shown = {"rate": self.rate, "p50_ms": self.quantile(0.5), "p99_ms": self.quantile(0.99)}
+        shown = {"rate": self.rate, "p50_ms": self.quantile(0.5), f"p{100 * tail:.0f}_ms": self.quantile(tail)}
         return shown | {"cpu_us": 1_000_000 * cpu / len(self.latencies)} | bad
 
     def quantile(self, part: float) -> float:
@@ -85,6 +85,7 @@ class _Generator:
         self._first_bad = b""
 
     def run(self, clients: int, seconds: float) -> Load:
+        """Ask until the time is over, then wait for the last answers."""
         """Keep so many connections busy for so long, and return what came back."""
         open_ = {connection.socket.fileno(): connection for connection in map(self._connect, range(clients))}
         poll = select.epoll()

@@ -18,7 +18,7 @@ from cryptography.x509.ocsp import OCSPRequestBuilder
 
 from voltroot.bench import load, machine
 from voltroot.bench.floor import Floor
-from voltroot.bench.ledgers import Stock, Stocks
+from voltroot.bench.ledgers import SQLITE, Stock, Stocks
 from voltroot.bench.options import Options, workshop
 from voltroot.bench.report import Aim, Case, Figures, Labels, Progress, Report, measure
 from voltroot.bench.servers import Server
@@ -38,7 +38,7 @@ def run(options: Options, progress: Progress) -> Report:
     with workshop() as folder, ExitStack() as stack:
         facts = machine.facts(folder)
         cases = list(_cases(options, folder, stack, progress))
-        measure(cases, options.length(0.6, 3), 5, options.until, progress)
+        measure(cases, options.length(0.6, 3), options.rounds or 5, options.until, progress)
     rates = [(case.labels["answers"], case.labels["processes"], case.median("rate")) for case in cases]
     aims = [
         Aim(f"{answers}, {processes} process{'es' if processes != 1 else ''}: answers a second", rate, 2000, True)
@@ -50,7 +50,8 @@ def run(options: Options, progress: Progress) -> Report:
 
 def _cases(options: Options, folder: Path, stack: ExitStack, progress: Progress) -> Iterator[Case]:
     progress(f"making a PKI with {CERTIFICATES} certificates")
-    stock = stack.enter_context(Stocks(folder)).make(CERTIFICATES)
+    (stock,) = stack.enter_context(Stocks(folder)).make([(SQLITE, CERTIFICATES)])
+    assert isinstance(stock, Stock), "SQLite is everywhere"
     plain, marked = _requests(stock)
     bodies = {
         GET: itertools.cycle([_get(octets) for octets in plain]),

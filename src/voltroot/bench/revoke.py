@@ -25,7 +25,7 @@ def run(options: Options, progress: Progress) -> Report:
     with workshop() as folder, ExitStack() as stack:
         facts = machine.facts(folder)
         cases = list(_cases(options, folder, stack, progress))
-        measure(cases, options.length(1, 2), FEW // PART, options.until, progress)
+        measure(cases, options.length(1, 2), options.rounds or FEW // PART, options.until, progress)
     aims = [
         Aim(
             f"{database}: p50 with {options.many:,} rows by that with {FEW:,}",
@@ -41,14 +41,14 @@ def run(options: Options, progress: Progress) -> Report:
 
 def _cases(options: Options, folder: Path, stack: ExitStack, progress: Progress) -> Iterator[Case]:
     stocks = stack.enter_context(Stocks(folder, options.postgresql))
-    for database, rows in itertools.product(DATABASES, (FEW, options.many)):
+    wanted = list(itertools.product(DATABASES, (FEW, options.many)))
+    progress("making PKIs: " + ", ".join(f"{database} with {rows:,} rows" for database, rows in wanted))
+    for (database, rows), stock in zip(wanted, stocks.make(wanted), strict=True):
         labels: Labels = {"database": database, "rows": rows}
-        progress(f"making a PKI in {database} with {rows:,} rows")
-        try:
-            server = stack.enter_context(stocks.make(rows, database).serve())
-        except Failure as failure:
-            yield Case(labels, failed=str(failure))
+        if isinstance(stock, Failure):
+            yield Case(labels, failed=str(stock))
             continue
+        server = stack.enter_context(stock.serve())
         places = random.sample(range(rows), min(rows, 100_000))
         yield Case(labels, _Revoking(server, iter(places)).measured)
 
@@ -59,8 +59,9 @@ class _Revoking:
         self._requests = (materials.revoking(subject(place)) for place in places)
 
     def measured(self, seconds: float) -> Figures:
+        """Revoke some more."""
         """Revoke for so long, and return what it took."""
         before = self._server.cpu()
         part = itertools.islice(self._requests, PART)
         done = load.apply(self._server.port, part, 1, seconds, b'"resultCode":"4000"')
-        return done.figures(self._server.cpu() - before)
+        return done.figures(self._server.cpu() - before, tail=0.95)

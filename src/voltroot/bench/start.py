@@ -23,7 +23,7 @@ def run(options: Options, progress: Progress) -> Report:
     with workshop() as folder, ExitStack() as stack:
         facts = machine.facts(folder)
         cases = list(_cases(options, folder, stack, progress))
-        measure(cases, 0, 5, options.until, progress)
+        measure(cases, 0, options.rounds or 5, options.until, progress)
     aims = [
         Aim(f"{database}: seconds until ready with {options.many:,} rows", _median(cases, database, options), LONGEST)
         for database in DATABASES
@@ -38,13 +38,12 @@ def _median(cases: list[Case], database: str, options: Options) -> float | None:
 
 def _cases(options: Options, folder: Path, stack: ExitStack, progress: Progress) -> Iterator[Case]:
     stocks = stack.enter_context(Stocks(folder, options.postgresql))
-    for database, rows in itertools.product(DATABASES, (0, options.many)):
+    wanted = list(itertools.product(DATABASES, (0, options.many)))
+    progress("making PKIs: " + ", ".join(f"{database} with {rows:,} rows" for database, rows in wanted))
+    for (database, rows), stock in zip(wanted, stocks.make(wanted), strict=True):
         labels: Labels = {"database": database, "rows": rows}
-        progress(f"making a PKI in {database} with {rows:,} rows")
-        try:
-            stock = stocks.make(rows, database)
-        except Failure as failure:
-            yield Case(labels, failed=str(failure))
+        if isinstance(stock, Failure):
+            yield Case(labels, failed=str(stock))
             continue
         for processes in (1, 2):
             yield Case(labels | {"processes": processes}, partial(_started, stock, processes))

@@ -18,6 +18,7 @@ OPTIONS = (
     click.option("--quick", is_flag=True, help="Fewer combinations and 100,000 rows; ends within 50 seconds."),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object; its member aims says what was met."),
     click.option("--seconds", type=click.FloatRange(0.05), help="Length of one measurement."),
+    click.option("--rounds", type=click.IntRange(1), help="How often each is measured, at most."),
     click.option("--rows", type=click.IntRange(1), help="Rows of the large ledger.  [default: 1,000,000]"),
     click.option("--postgresql", metavar="URL", default="", help="A database on whose server others may be made."),
 )

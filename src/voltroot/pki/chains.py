@@ -44,12 +44,13 @@ def judge(
         return fault
     if any(chain[-1].der == root.der for root in roots):
         return trial.judge(tuple(chain))
-    top = chain[-1]
-    anchors = Shelf(roots).issuers_of(top, at)
-    anchor = next((root for root in anchors if trial.effort.objection(top.signed, root) is None), None)
-    if anchor is not None:
-        return trial.judge((*chain, anchor))
-    return conclude(chain, _unanchored(chain), signatures=trial.effort.signatures)
+    top, objections = chain[-1], []
+    for root in Shelf(roots).issuers_of(top, at):
+        objection = trial.effort.objection(top.signed, root)
+        if objection is None:
+            return trial.judge((*chain, root))
+        objections.append(objection)
+    return conclude(chain, _unanchored(chain, objections), signatures=trial.effort.signatures)
 
 
 def search(
@@ -98,17 +99,19 @@ def _out_of_bounds(chain: Sequence[Certificate], trial: Trial) -> Judgement | No
     return None
 
 
-def _unanchored(chain: Sequence[Certificate]) -> list[Finding]:
+def _unanchored(chain: Sequence[Certificate], objections: Sequence[str]) -> list[Finding]:
     """Why a chain leads to no anchor: it is in disorder, or nobody trusted has issued its last certificate."""
     clause, text = "RFC 5280 6.1.3 (a)(4)", "its issuer is not the next certificate"
     links = range(len(chain) - 2, -1, -1)
     broken = [place for place in links if not _follows(chain[place], chain[place + 1])]
     disorder = [Finding(place, "issuer_name", clause, Verdict.CHAIN_ERROR, text) for place in broken]
-    return disorder or [_unknown(len(chain) - 1)]
+    return disorder or [_unknown(len(chain) - 1, objections)]
 
 
-def _unknown(place: int) -> Finding:
+def _unknown(place: int, objections: Sequence[str] = ()) -> Finding:
     text = "no trusted root has issued it"
+    if objections:
+        text += f"; one of that name is trusted, but {objections[0]}"
     return Finding(place, "anchor", "RFC 5280 6.1.1 (d), V2G2-925", Verdict.UNKNOWN_ISSUER, text)
 
 

@@ -16,6 +16,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from voltroot.errors import Unavailable
 
+# How long a connection that was accepted when the stop came has to say what it wants, in seconds.
+GRACE = 0.3
+
 
 @dataclass(frozen=True, slots=True)
 class Tls:
@@ -108,3 +111,10 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to ``Servers``, which stops all servers at once."""
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept nobody more, let those speak who were accepted already, then let open requests finish."""
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(GRACE)
+        await super().shutdown(sockets)

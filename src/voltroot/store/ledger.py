@@ -216,6 +216,8 @@ class SqlLedger:
     def add_credential(self, number: int, use: str, label: str, key: str | None, *, by: str = "") -> Credential:
         """See ``Ledger.add_credential``."""
         with writing(self._engine) as connection:
+            # The counter's row first: whoever adds another credential waits, and then counts this one.
+            connection.execute(RAISE_REVISION)
             known = select(credentials.c.slug).where(credentials.c.certificate == number)
             if connection.execute(known).first() is None:
                 count = select(func.count()).select_from(credentials).where(credentials.c.label == label)
@@ -223,7 +225,6 @@ class SqlLedger:
                 slug = f"{label}-g{earlier + 1}" if earlier else label
                 values = {"certificate": number, "use": use, "label": label, "slug": slug, "key": key}
                 connection.execute(insert(credentials).values(values))
-                connection.execute(RAISE_REVISION)
                 detail = json.dumps({"use": use, "slug": slug})
                 asked = {"certificate": number, "door": "pki", "by": by, "detail": detail}
                 self._audit(connection, "credential.added", [asked])

@@ -24,7 +24,7 @@ from voltroot.pki.profiles import profiles
 from voltroot.pki.recognise import recognise
 
 HOLDS, FAILS, REMARK, UNASKED = ("✓", "green"), ("✗", "red"), ("!", "yellow"), ("–", "bright_black")
-UNSPOKEN = ("octets", "critical_2022")  # not worth a line unless broken
+UNSPOKEN = ("octets", "issuer_key", "critical_2022")  # not worth a line unless broken
 ON_STATUS = ("revoked", "status", "status_told")
 
 

@@ -17,7 +17,7 @@ from voltroot.pki.judging.inputs import Inputs, Purpose
 from voltroot.pki.judging.rule import Rule
 from voltroot.pki.judging.walk import Walk
 from voltroot.pki.lints import Level
-from voltroot.pki.profiles import SIGN, Edition, Profile, profiles
+from voltroot.pki.profiles import SIGN, Edition, profiles
 from voltroot.pki.recognise import recognise
 from voltroot.pki.suites import ED448, P256_SHA256, P521_SHA512
 
@@ -72,6 +72,8 @@ SUITES = {  # by the AlgorithmIdentifier of a key (RFC 5480 2.1, RFC 8410 3)
 }
 _EDITIONS = {P256_SHA256.name: _2, P521_SHA512.name: _20, ED448.name: _20}
 
+ALGORITHMS = {suite.name: suite.algorithm for suite in SUITES.values()}
+
 
 @lru_cache(maxsize=64)
 def inputs_for(inputs: Inputs) -> Inputs:
@@ -94,34 +96,43 @@ class Case:
         self.walk = walk
         self.purpose = purpose
         self.use = USES[purpose]
-        self.suite = SUITES.get(walk.path[0].key_algorithm)
-        self.algorithm = self.suite.algorithm if self.suite else b""
-        self.edition = _EDITIONS.get(self.suite.name) if self.suite else None
+        suite = SUITES.get(walk.path[0].key_algorithm)
+        self.edition = _EDITIONS[suite.name] if suite else None
         name = self.use.profiles.get(self.edition) if self.edition else None
         self.profile = _table()[name] if name else None
 
 
 def conformance(case: Case) -> Iterator[Finding]:
-    """Yield what the lints of its profile find on the certificate in turn [V2G2-884]."""
-    own = case.walk.certificate
-    profile = recognise(own, _table()) if case.walk.certifies else case.profile
-    for found in lints.lint(own, profile, case.walk.issuer) if profile else ():
-        verdict = Verdict.CHAIN_ERROR if found.level is Level.ERROR else Verdict.OK
-        yield Finding(case.walk.place, found.lint, found.clause, verdict, found.text)
+    """Yield what is found on the certificate in turn by the lints of its profile, in the edition that it comes nearest.
+
+    [V2G2-884]; of ISO 15118-20 there are that of 2022 and its amendment 1.
+    """
+    own, walk = case.walk.certificate, case.walk
+    tables = _table(), _table(iso15118_20_2022=True)
+    rows = (recognise(own, table) if walk.certifies else case.profile and table[case.profile.name] for table in tables)
+    found = min(([*lints.lint(own, row, walk.issuer)] for row in rows if row), key=_errors, default=[])
+    for each in found:
+        verdict = Verdict.CHAIN_ERROR if each.level is Level.ERROR else Verdict.OK
+        yield Finding(walk.place, each.lint, each.clause, verdict, each.text)
 
 
-@lru_cache
-def _table() -> dict[str, Profile]:
-    return profiles()
+def _errors(found: list[lints.Finding]) -> int:
+    return sum(each.level is Level.ERROR for each in found)
+
+
+_table = lru_cache(profiles)
 
 
 def _suite(case: Case) -> str | None:
-    if case.suite is None or case.profile is None:
-        return f"the leaf's key is of no kind that ISO 15118 knows for {case.purpose}"
-    if SUITES.get(case.walk.certificate.key_algorithm) is not case.suite:
-        return f"its key is not of {case.suite.name} as the leaf's: one chain has one suite"
-    if case.walk.certificate.outer_signature != case.algorithm:
-        return "its signature algorithm is not the one that belongs to its issuer's key"
+    own = SUITES.get(case.walk.certificate.key_algorithm)
+    if own is None:
+        return "its key is of no kind that ISO 15118 knows"
+    if SUITES.get(case.walk.issuer.key_algorithm) is not own:
+        return f"its key is of {own.name}, its issuer's is of another kind: one chain has one suite"
+    if case.walk.certificate.outer_signature != ALGORITHMS[own.name]:
+        return f"its signature algorithm is not the one of {own.name}"
+    if case.profile is None and not case.walk.certifies:
+        return f"{case.edition} has no certificates for {case.purpose}"
     return None
 
 

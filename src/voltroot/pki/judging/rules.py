@@ -31,6 +31,12 @@ def _signature(walk: Walk) -> str | None:
     return walk.effort.objection(walk.certificate.signed, walk.issuer)
 
 
+def _key_identifier(walk: Walk) -> str | None:
+    wanted, found = walk.certificate.authority_key_identifier, walk.issuer.subject_key_identifier
+    agree = wanted is None or found is None or wanted == found
+    return None if agree else "its authorityKeyIdentifier is not its issuer's subjectKeyIdentifier"
+
+
 def _begun(walk: Walk) -> str | None:
     begin = walk.certificate.not_before
     return f"it is valid from {_moment(begin)} on" if walk.at < begin else None
@@ -148,6 +154,7 @@ _OF_ALL: tuple[Rule[Walk], ...] = (
     Rule("octets", "voltroot", "it is of a sensible size", _size),
     Rule("issuer_name", "RFC 5280 6.1.3 (a)(4)", "its issuer stands above it", _issuer_name),
     Rule("signature", "RFC 5280 6.1.3 (a)(1)", "its issuer has signed it", _signature),
+    Rule("issuer_key", "RFC 5280 4.2.1.2", "it names its issuer's key", _key_identifier, Verdict.OK, strict=True),
     Rule("not_yet_valid", "RFC 5280 6.1.3 (a)(2)", "it has begun", _begun, Verdict.NOT_YET_VALID),
     Rule("expired", "RFC 5280 6.1.3 (a)(2)", "it has not expired", _not_expired, Verdict.EXPIRED),
     Rule("revoked", "RFC 5280 6.1.3 (a)(3)", "it is not revoked", _not_revoked, Verdict.REVOKED),
