@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from voltroot.bench import issue, ocsp, revoke, start
+from voltroot.bench import issue, judge, ocsp, revoke, start
 from voltroot.bench.options import Options
 from voltroot.bench.report import Progress, Report
 
@@ -50,6 +50,7 @@ def _add(name: str, run: Run, text: str) -> None:
 
 
 _add("issue", issue.run, "Certificates a second, beside cfssl where it is installed.")
+_add("judge", judge.run, "Chains a second that are judged, beside what their signatures alone cost.")
 _add("ocsp", ocsp.run, "OCSP answers a second: cached ones by GET and POST, and ones with a nonce.")
 _add("revoke", revoke.run, "How long revoking takes with a thousand and with a million certificates.")
 _add("start", start.run, "How long it takes from the start of the program until it is ready.")
