@@ -20,6 +20,8 @@ from voltroot.store.engine import reading, writing
 from voltroot.store.tables import audit
 from world import World
 
+pytestmark = pytest.mark.slow
+
 
 def run(*arguments: str | Path) -> Result:
     result = CliRunner().invoke(cli, ["db", "audit", *(str(argument) for argument in arguments)])

@@ -17,6 +17,8 @@ from voltroot.errors import Failure, Malformed, Refused
 from voltroot.store.engine import open_engine, reading
 from world import World
 
+pytestmark = pytest.mark.slow
+
 # An audit log's file as it may be found: its last line is still being written.
 LINES, TORN = b'{"size": 1}\n{"size": 2}\n', b'{"si'
 

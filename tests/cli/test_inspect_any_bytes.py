@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from inspecting import Samples, inspect
 from voltroot.pki.certificates import pem
 
+pytestmark = pytest.mark.slow
+
 REAL = sorted((Path(__file__).parents[1] / "vectors" / "real_v2g").glob("*.der"))[0].read_bytes()
 
 

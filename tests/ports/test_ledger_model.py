@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
@@ -15,6 +16,8 @@ from voltroot.errors import Failure, KeyReused, NameTaken
 from voltroot.pki.drafts import Order
 from voltroot.pki.ports import Reason, State
 from world import World
+
+pytestmark = pytest.mark.slow
 
 NAMES = st.sampled_from(["a", "b", "c"])
 LEASE = timedelta(seconds=10)

@@ -41,6 +41,8 @@ from voltroot.store.tables import (
 )
 from world import World
 
+pytestmark = pytest.mark.slow
+
 DIALECTS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)]
 SCRIPT = Path(__file__).with_name("recompute_root.py")
 

@@ -16,6 +16,8 @@ from voltroot.store.engine import open_engine, reading, sqlite_url
 from voltroot.store.transfer import BATCH, Batch, copy, counts, dump, filling, load, schema, snapshot, watched
 from world import World
 
+pytestmark = pytest.mark.slow
+
 DIALECTS = ["sqlite", "postgresql"]
 
 CERTIFICATE = ("number", "issuer", "serial", "profile", "state", "name", "subject", "key", "end_entity", "not_before",

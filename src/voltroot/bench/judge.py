@@ -21,7 +21,7 @@ from voltroot.pki.certificates import Certificate
 from voltroot.pki.chains import Inputs, Purpose, Verdict, judge
 from voltroot.pki.drafts import Addresses, Drafter, Order
 from voltroot.pki.names import Name
-from voltroot.pki.profiles import Profile, require_suite
+from voltroot.pki.profiles import Profile
 from voltroot.pki.suites import Suite
 
 BARE, PLAIN, FULL = "signatures alone", "judge: RFC 5280", "judge: RFC 5280 and ISO 15118"
@@ -95,7 +95,6 @@ def _ways(backend: Backend, profile: Profile, suite: Suite, leaves: Sequence[byt
 
 def _leaves(backend: Backend, profile: Profile, suite: Suite) -> list[bytes]:
     """Return leaves with names of their own and one key; the ledger does not hear of them."""
-    require_suite(profile, suite)
     issuer = backend.issuers.standing().for_profile(profile, suite)
     signer = backend.keyring.signer(str(issuer.key))
     drafter = Drafter(Addresses("http://127.0.0.1:15118"), timedelta(minutes=5))

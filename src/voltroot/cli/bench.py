@@ -26,7 +26,7 @@ OPTIONS = (
 
 @click.group(name="bench")
 def bench() -> None:
-    """Measure on this machine: issuing, OCSP, revoking, starting.
+    """Measure on this machine: issuing, judging, OCSP, revoking, starting.
 
     Everything runs in temporary folders (TMPDIR says where) and is removed afterwards. Without --postgresql a server is
     started where PostgreSQL is installed.

@@ -19,7 +19,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
 from voltroot.errors import Malformed, UnsupportedSuite
 from voltroot.pki import der, names, oids, signatures, suites
 from voltroot.pki.der import Element
-from voltroot.pki.extensions import Extension, read_extensions
+from voltroot.pki.extensions import (
+    Extension,
+    read_authority_key_identifier,
+    read_basic_constraints,
+    read_extensions,
+    read_key_usage,
+)
 from voltroot.pki.names import Name
 from voltroot.pki.signatures import Signed
 
@@ -135,7 +141,7 @@ class Certificate:
     def key_usage(self) -> int | None:
         """keyUsage as a 16-bit value, digitalSignature the highest bit (RFC 5280 4.2.1.3); None where absent."""
         extension = self.extensions.get(oids.KEY_USAGE)
-        return der.read_named_bits(der.read(extension.value).content) if extension else None
+        return read_key_usage(extension.value) if extension else None
 
     @cached_property
     def extended_key_usage(self) -> tuple[str, ...]:
@@ -151,8 +157,8 @@ class Certificate:
     @cached_property
     def authority_key_identifier(self) -> bytes | None:
         """The keyIdentifier of the authorityKeyIdentifier."""
-        parts = (part for part in self._parts(oids.AUTHORITY_KEY_IDENTIFIER) if part.tag == 0x80)
-        return next((part.content for part in parts), None)
+        extension = self.extensions.get(oids.AUTHORITY_KEY_IDENTIFIER)
+        return read_authority_key_identifier(extension.value) if extension else None
 
     @property
     def ocsp_addresses(self) -> tuple[str, ...]:
@@ -192,13 +198,8 @@ class Certificate:
 
     @cached_property
     def _basic_constraints(self) -> tuple[bool, int | None]:
-        is_ca, length = False, None
-        for tag, content, _ in self._parts(oids.BASIC_CONSTRAINTS):
-            if tag == der.BOOLEAN:
-                is_ca = content != b"\x00"
-            elif tag == der.INTEGER:
-                length = der.read_integer(content)
-        return is_ca, length
+        extension = self.extensions.get(oids.BASIC_CONSTRAINTS)
+        return read_basic_constraints(extension.value) if extension else (False, None)
 
     def _parts(self, oid: str) -> Iterator[Element]:
         extension = self.extensions.get(oid)

@@ -10,8 +10,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from voltroot.errors import Failure
-from voltroot.pki import names
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.judging import iso15118
 from voltroot.pki.judging.findings import PRECEDENCE, Finding, Judgement, Verdict, conclude
@@ -50,7 +48,8 @@ def judge(
         if objection is None:
             return trial.judge((*chain, root))
         objections.append(objection)
-    return conclude(chain, _unanchored(chain, objections), signatures=trial.effort.signatures)
+    findings = _unanchored(trial.findings(tuple(chain)), len(chain) - 1, objections)
+    return conclude(chain, findings, signatures=trial.effort.signatures)
 
 
 def search(
@@ -91,21 +90,19 @@ def _out_of_bounds(chain: Sequence[Certificate], trial: Trial) -> Judgement | No
     deepest = trial.inputs.deepest
     if not 1 <= len(chain) <= deepest + 1:
         text = f"the chain has {len(chain)} certificates: 1 to {deepest + 1} are looked at"
-        return conclude((), [Finding(None, "length", "voltroot", Verdict.CHAIN_ERROR, text)])
+        return conclude((), [Finding(None, "length", "ADR 10", Verdict.CHAIN_ERROR, text)])
     for place, certificate in enumerate(chain):
         if len(certificate.der) > LARGEST:
             text = f"it has {len(certificate.der)} octets: more than {LARGEST} are not looked at"
-            return conclude(chain, [Finding(place, "octets", "voltroot", Verdict.CHAIN_ERROR, text)])
+            return conclude(chain, [Finding(place, "octets", "ADR 10", Verdict.CHAIN_ERROR, text)])
     return None
 
 
-def _unanchored(chain: Sequence[Certificate], objections: Sequence[str]) -> list[Finding]:
-    """Why a chain leads to no anchor: it is in disorder, or nobody trusted has issued its last certificate."""
-    clause, text = "RFC 5280 6.1.3 (a)(4)", "its issuer is not the next certificate"
-    links = range(len(chain) - 2, -1, -1)
-    broken = [place for place in links if not _follows(chain[place], chain[place + 1])]
-    disorder = [Finding(place, "issuer_name", clause, Verdict.CHAIN_ERROR, text) for place in broken]
-    return disorder or [_unknown(len(chain) - 1, objections)]
+def _unanchored(found: Sequence[Finding], top: int, objections: Sequence[str]) -> list[Finding]:
+    """What is wrong with a chain that leads to no anchor: it is in disorder, or nobody trusted has issued its last."""
+    others = [each for each in found if each.place != top or each.rule in ("not_yet_valid", "expired")]
+    disorder = any(each.rule == "issuer_name" for each in others)
+    return others if disorder else [_unknown(top, objections), *others]
 
 
 def _unknown(place: int, objections: Sequence[str] = ()) -> Finding:
@@ -113,10 +110,3 @@ def _unknown(place: int, objections: Sequence[str] = ()) -> Finding:
     if objections:
         text += f"; one of that name is trusted, but {objections[0]}"
     return Finding(place, "anchor", "RFC 5280 6.1.1 (d), V2G2-925", Verdict.UNKNOWN_ISSUER, text)
-
-
-def _follows(certificate: Certificate, issuer: Certificate) -> bool:
-    try:
-        return names.same(certificate.issuer_der, issuer.subject_der)
-    except (Failure, ValueError):
-        return False

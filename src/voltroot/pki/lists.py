@@ -41,7 +41,11 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class Crl:
-    """A certificate revocation list: its head read, its lines as octets."""
+    """A certificate revocation list: its head read, its lines as octets.
+
+    ``number`` is its cRLNumber (RFC 5280 5.2.3), ``base`` that of the list which a delta CRL adds to (5.2.4), None for
+    a complete one; ``scope`` is what it covers.
+    """
 
     signed: Signed
     version: int
@@ -51,14 +55,15 @@ class Crl:
     next_update: datetime | None
     lines: bytes
     extension_list: tuple[tuple[str, Extension], ...]
+    number: int | None
+    base: int | None
+    scope: Scope
 
     @classmethod
     def read(cls, octets: bytes) -> Crl:
         """Read a CertificateList in DER; raise Malformed for anything else. Its lines are not looked at."""
         try:
-            crl = _read(octets)
-            assert crl.scope, "read with its head"
-            return crl
+            return _read(octets)
         except (ValueError, IndexError, StopIteration) as error:
             raise Malformed("this is not a CRL: its parts are out of shape") from error
 
@@ -66,22 +71,6 @@ class Crl:
     def extensions(self) -> dict[str, Extension]:
         """The extensions by OID."""
         return dict(self.extension_list)
-
-    @cached_property
-    def scope(self) -> Scope:
-        """What the list covers."""
-        extension = self.extensions.get(oids.ISSUING_DISTRIBUTION_POINT)
-        return read_scope(extension.value, self.issuer) if extension else Scope()
-
-    @property
-    def number(self) -> int | None:
-        """The cRLNumber (RFC 5280 5.2.3)."""
-        return self._integer(oids.CRL_NUMBER)
-
-    @property
-    def base(self) -> int | None:
-        """The number of the list that a delta CRL adds to (RFC 5280 5.2.4); None for a complete one."""
-        return self._integer(oids.DELTA_CRL_INDICATOR)
 
     @property
     def authority_key_identifier(self) -> bytes | None:
@@ -155,10 +144,6 @@ class Crl:
                 if extension.critical and oid not in _UNDERSTOOD_IN_LINES:
                     yield oid
 
-    def _integer(self, oid: str) -> int | None:
-        extension = self.extensions.get(oid)
-        return der.read_integer(der.read(extension.value).content) if extension else None
-
 
 def reason_name(code: int) -> str:
     """Return the name of a CRLReason (RFC 5280 5.3.1)."""
@@ -176,6 +161,9 @@ def _read(octets: bytes) -> Crl:
     extensions = rest.pop(0) if rest and rest[0].tag == 0xA0 else None
     if rest:
         raise Malformed("this is not a CRL: its parts are out of shape")
+    extension_list = tuple(read_extensions(extensions.content)) if extensions else ()
+    values = {oid: extension.value for oid, extension in extension_list}
+    scope = values.get(oids.ISSUING_DISTRIBUTION_POINT)
     return Crl(
         signed=Signed(tbs.whole, algorithm.whole, der.read_octets(signature)),
         version=version,
@@ -184,8 +172,15 @@ def _read(octets: bytes) -> Crl:
         this_update=der.read_time(this_update),
         next_update=der.read_time(next_update) if next_update else None,
         lines=lines.content if lines else b"",
-        extension_list=tuple(read_extensions(extensions.content)) if extensions else (),
+        extension_list=extension_list,
+        number=_number(values.get(oids.CRL_NUMBER)),
+        base=_number(values.get(oids.DELTA_CRL_INDICATOR)),
+        scope=read_scope(scope, issuer.whole) if scope is not None else Scope(),
     )
+
+
+def _number(value: bytes | None) -> int | None:
+    return None if value is None else der.read_integer(der.read(value).content)
 
 
 def _directory_name(value: bytes) -> bytes:

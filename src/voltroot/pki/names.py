@@ -204,8 +204,9 @@ def same(one: bytes, other: bytes) -> bool:
 def values(name: bytes, keyword: str) -> tuple[str, ...]:
     """Return all values of a type in a name in DER, as Name.all does, decoding nothing else."""
     oid = _oid(keyword)
-    marked = (rdn for rdn in _rdns(name) if der.oid(oid) in rdn.content)
-    return tuple([pair.value for rdn in marked for pair in _decode_rdn(rdn) if pair.oid == oid])
+    mark = der.oid(oid)
+    pairs = [pair for rdn in _rdns(name) if mark in rdn.content for pair in _decode_rdn(rdn)]
+    return tuple([pair.value for pair in pairs if pair.oid == oid])
 
 
 def check_bounds(name: Name) -> None:

@@ -143,6 +143,29 @@ def test_the_role_stands_in_the_domain_component(dc: tuple[str, ...], edition: s
     assert judge(chain(leaf), chain(root), NOW, inputs=Inputs(purpose=Purpose.SECC)).verdict is verdict
 
 
+# The field's own
+
+
+REAL = [Certificate.read(path.read_bytes()) for path in sorted((FOLDER.parent / "real_v2g").glob("*.der"))]
+MEANT = {
+    "DEICECOPNCCERT": Purpose.CONTRACT,
+    "EMP99CQATEST001": Purpose.CONTRACT,
+    "DEHUBCOPNCPROVCER": Purpose.PROVISIONING,
+    "huboemprovcqa0615": Purpose.PROVISIONING,
+    "CPS 2022.2 QA": Purpose.CPS,
+}
+
+
+@pytest.mark.parametrize("name", MEANT)
+def test_real_certificates_are_good_for_what_they_are_meant_for_only(name: str) -> None:
+    (leaf,) = (each for each in REAL if each.subject.get("CN") == name)
+    roots = [each for each in REAL if each.self_issued]
+    for purpose in Purpose:
+        judgement = search(leaf, REAL, roots, leaf.not_before + timedelta(days=1), inputs=Inputs(purpose=purpose))
+        assert (judgement.verdict is Verdict.OK) is (purpose is MEANT[name]), judgement.text
+        assert len(judgement.path) == 4
+
+
 # The critical extensions of the edition of 2022
 
 

@@ -26,6 +26,7 @@ from pathing import (
     subtrees,
     trio,
 )
+from voltroot.errors import Malformed
 from voltroot.pki import der, oids
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.chains import Inputs, Judgement, Verdict, judge
@@ -268,6 +269,27 @@ def test_every_finding_is_told_and_the_first_of_the_gravest_decides() -> None:
     assert judgement.failing == made.ca.certificate
     assert judgement.text.startswith("CN=ca: ")
     assert len(judgement.others) == 4
+
+
+def test_a_chain_without_an_anchor_is_told_its_other_faults_too() -> None:
+    made = trio(ca={"end": NOW - SECOND}, leaf={"usage": 0x0400})
+    judgement = judge(made.path, chain(make("other root")), NOW)
+    assert (judgement.verdict, judgement.anchored) == (Verdict.UNKNOWN_ISSUER, False)
+    assert rules(judgement) == [(1, "anchor"), (1, "expired"), (0, "basic_constraints")]
+
+
+def test_a_leaf_with_any_octet_changed_is_refused() -> None:
+    made = trio(leaf={"extensions": {oids.SUBJECT_ALTERNATIVE_NAME: alternative(dns("a.test"))}})
+    octets = made.leaf.certificate.der
+    for place in range(len(octets)):
+        for bit in (0x01, 0x20, 0x80):
+            changed = bytearray(octets)
+            changed[place] ^= bit
+            try:
+                leaf = Certificate.read(bytes(changed))
+            except Malformed:
+                continue
+            assert judge([leaf, *made.path[1:]], made.roots, NOW).verdict is not Verdict.OK, (place, bit)
 
 
 def test_the_precedence_names_every_verdict_once() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from voltroot.errors import Failure
 from voltroot.pki import names, oids
@@ -68,8 +69,9 @@ def _is_current(crl: Crl, inquiry: Inquiry) -> bool:
 
 def _signer(crl: Crl, point: DistributionPoint, inquiry: Inquiry) -> tuple[Certificate | None, str]:
     """Return whose key has signed the CRL, if it may be believed, or else why not (6.3.3 (f) and (g))."""
-    objection = _objection(crl) or "nobody known here may have signed it"
-    for candidate in (*inquiry.path[inquiry.place + 1 :], *inquiry.pool) if _objection(crl) is None else ():
+    objection = _objection(crl)
+    candidates = () if objection else (*inquiry.path[inquiry.place + 1 :], *inquiry.pool)
+    for candidate in candidates:
         if _may_sign(candidate, crl):
             failed = inquiry.effort.objection(crl.signed, candidate)
             # A CRL may tell of its own signer where the CA that has certified the signer says so.
@@ -77,7 +79,7 @@ def _signer(crl: Crl, point: DistributionPoint, inquiry: Inquiry) -> tuple[Certi
             if failed is None and (chosen or inquiry.may_trust(candidate)):
                 return candidate, ""
             objection = failed or "its signer is not trusted"
-    return None, f"a CRL cannot be used: {objection}"
+    return None, f"a CRL cannot be used: {objection or 'nobody known here may have signed it'}"
 
 
 def _objection(crl: Crl) -> str | None:
@@ -118,10 +120,10 @@ def _deltas(crl: Crl, signer: Certificate, inquiry: Inquiry) -> list[Crl]:
         and delta.extensions.get(oids.ISSUING_DISTRIBUTION_POINT) == crl.extensions.get(oids.ISSUING_DISTRIBUTION_POINT)
         and delta.authority_key_identifier == crl.authority_key_identifier
         and _is_current(delta, inquiry)
-        and delta.objection is None
+        and _objection(delta) is None
     ]
     found.sort(key=lambda delta: delta.number or 0, reverse=True)
-    return [delta for delta in found if inquiry.effort.objection(delta.signed, signer) is None][:1]
+    return [*islice((delta for delta in found if inquiry.effort.objection(delta.signed, signer) is None), 1)]
 
 
 def _words(line: Line) -> str:

@@ -157,10 +157,18 @@ def _leaf(case: Case) -> str | None:
 def _role(case: Case) -> str | None:
     wanted = case.use.dc.get(case.edition, ()) if case.edition else ()
     found = names.values(case.walk.certificate.subject_der, "DC")
-    if not wanted or (not found and case.edition in case.use.dc_optional):
+    if not wanted:
         return None
+    if not found and case.edition in case.use.dc_optional:
+        return _role_without_dc(case)
     right = found == wanted if case.edition is _2 else any(dc.endswith(wanted) for dc in found)
     return None if right else f"its DC is {' and '.join(found) or 'absent'}, that of the role {' or '.join(wanted)}"
+
+
+def _role_without_dc(case: Case) -> str | None:
+    seems = recognise(case.walk.certificate, _table())
+    right = seems is None or seems.name in case.use.profiles.values()
+    return None if right or seems is None else f"its DC is absent, and it seems to be of {seems.name}"
 
 
 def _root(case: Case) -> str | None:

@@ -70,15 +70,15 @@ def _moment(at: datetime) -> str:
 
 
 def _signer_objection(answer: Answer, inquiry: Inquiry) -> str | None:
-    if answer.is_by(inquiry.issuer):
-        return inquiry.effort.objection(answer.signed, inquiry.issuer)
     objection: str | None = "its responder is neither the CA nor anybody whose certificate is at hand"
-    for delegate in (*_along(answer), *inquiry.pool):
-        if _is_by(answer, delegate):
-            failed = _delegate_objection(delegate, inquiry)
-            objection = failed or inquiry.effort.objection(answer.signed, delegate)
-            if objection is None:
-                break
+    if answer.is_by(inquiry.issuer):
+        objection = inquiry.effort.objection(answer.signed, inquiry.issuer)
+    others = (each for each in (*_along(answer), *inquiry.pool) if each.der != inquiry.issuer.der)
+    for delegate in (each for each in others if _is_by(answer, each)) if objection else ():
+        failed = _delegate_objection(delegate, inquiry)
+        objection = failed or inquiry.effort.objection(answer.signed, delegate)
+        if objection is None:
+            break
     return objection
 
 

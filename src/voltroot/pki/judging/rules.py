@@ -151,7 +151,7 @@ def _moment(at: datetime) -> str:
 
 
 _OF_ALL: tuple[Rule[Walk], ...] = (
-    Rule("octets", "voltroot", "it is of a sensible size", _size),
+    Rule("octets", "ADR 10", "it is of a sensible size", _size),
     Rule("issuer_name", "RFC 5280 6.1.3 (a)(4)", "its issuer stands above it", _issuer_name),
     Rule("signature", "RFC 5280 6.1.3 (a)(1)", "its issuer has signed it", _signature),
     Rule("issuer_key", "RFC 5280 4.2.1.2", "it names its issuer's key", _key_identifier, Verdict.OK, strict=True),

@@ -12,7 +12,7 @@ from voltroot.pki.certificates import Certificate
 from voltroot.pki.judging import crl_status, forms, iso15118, ocsp_status, rules
 from voltroot.pki.judging.effort import Effort
 from voltroot.pki.judging.findings import Finding, Judgement, Verdict, conclude
-from voltroot.pki.judging.inputs import MOST_PATHS, Evidence, Inputs
+from voltroot.pki.judging.inputs import MOST_PATHS, NOTHING, Evidence, Inputs
 from voltroot.pki.judging.inquiry import Inquiry, State, Status
 from voltroot.pki.judging.paths import Builder
 from voltroot.pki.judging.rule import Rule, ask
@@ -39,18 +39,19 @@ class Trial:
     inputs: Inputs
     anchors: Sequence[Certificate]
     pool: Sequence[Certificate] = ()
-    evidence: Evidence = field(default_factory=Evidence)
+    evidence: Evidence = NOTHING
     effort: Effort = field(default_factory=Effort)
     open: frozenset[bytes] = frozenset()
 
     def judge(self, path: Path) -> Judgement:
         """Judge a path, leaf first and its anchor last (RFC 5280 6.1)."""
-        if len({each.der for each in path}) < len(path):
-            text = "a certificate stands in the chain more than once"
-            return conclude(path, [Finding(None, "once", "RFC 5280 6.1", Verdict.CHAIN_ERROR, text)], anchored=True)
         walk = Walk(path, self.at, self.inputs, self.effort, self.tell)
-        findings = [*self._walked(walk)]
+        findings = [*_repeated(path), *self._walked(walk)]
         return conclude(path, findings, anchored=True, policies=walk.allowed, signatures=self.effort.signatures)
+
+    def findings(self, path: Path) -> list[Finding]:
+        """Return what is found on a path whose last certificate is not trusted, as if it were."""
+        return [*_repeated(path), *self._walked(Walk(path, self.at, self.inputs, self.effort, self.tell))]
 
     def search(self, leaf: Certificate) -> Judgement | None:
         """Judge the paths that there are until one holds, or else the likeliest; None where there is no path."""
@@ -65,17 +66,14 @@ class Trial:
 
     def tell(self, path: Path, place: int) -> Status:
         """Return what is known of the status of a certificate of a path."""
-        evidence, own = self.evidence, path[place]
-        if evidence.revoked and (own.issuer_der, own.serial) in evidence.revoked:
-            return ON_RECORD
-        if not evidence.crls and not evidence.answers:
+        if self.evidence is NOTHING:
             return UNASKED
         return _ask(
             Inquiry(
                 path=path,
                 place=place,
                 at=self.at,
-                evidence=evidence,
+                evidence=self.evidence,
                 pool=self.pool,
                 effort=self.effort,
                 oldest_answer=self.inputs.oldest_answer,
@@ -108,8 +106,19 @@ class Trial:
         return judgement is not None and judgement.verdict is Verdict.OK
 
 
+def _repeated(path: Path) -> Iterator[Finding]:
+    if len({each.der for each in path}) < len(path):
+        text = "a certificate stands in the chain more than once"
+        yield Finding(None, "once", "RFC 5280 6.1", Verdict.CHAIN_ERROR, text)
+
+
 def _ask(inquiry: Inquiry) -> Status:
     """Return the gravest that the evidence says: revoked by any of it, or else good by any."""
+    own, evidence = inquiry.certificate, inquiry.evidence
+    if (own.issuer_der, own.serial) in evidence.revoked:
+        return ON_RECORD
+    if not evidence.crls and not evidence.answers:
+        return UNASKED
     told = [status for source in (ocsp_status.status, crl_status.status) if (status := source(inquiry))]
     return min(told, key=lambda status: _WEIGHT[status.state], default=SILENT)
 
