@@ -103,8 +103,11 @@ class Certificate:
 
     @cached_property
     def key_algorithm(self) -> bytes:
-        """The AlgorithmIdentifier of the subject's key, in DER."""
-        algorithm, _bits = der.children(der.read_sequence(self.spki))
+        """The AlgorithmIdentifier of the subject's key, in DER; nothing where the key is out of shape."""
+        try:
+            algorithm, _bits = der.children(der.read_sequence(self.spki))
+        except (Malformed, ValueError):
+            return b""
         return algorithm.whole
 
     @property

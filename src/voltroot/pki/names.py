@@ -194,19 +194,15 @@ def same(one: bytes, other: bytes) -> bool:
     if one == other:
         return True
     left, right = _rdns(one), _rdns(other)
-    # What tells names apart most often stands last.
-    pairs = zip(reversed(left), reversed(right), strict=False)
-    return len(left) == len(right) and all(
-        _fold(_decode_rdn(a)) == _fold(_decode_rdn(b)) for a, b in pairs if a.whole != b.whole
-    )
+    pairs = [pair for pair in zip(reversed(left), reversed(right), strict=False) if pair[0].whole != pair[1].whole]
+    return len(left) == len(right) and all(_fold(_decode_rdn(a)) == _fold(_decode_rdn(b)) for a, b in pairs)
 
 
 def values(name: bytes, keyword: str) -> tuple[str, ...]:
     """Return all values of a type in a name in DER, as Name.all does, decoding nothing else."""
     oid = _oid(keyword)
-    mark = der.oid(oid)
-    pairs = [pair for rdn in _rdns(name) if mark in rdn.content for pair in _decode_rdn(rdn)]
-    return tuple([pair.value for pair in pairs if pair.oid == oid])
+    marked = [rdn for rdn in _rdns(name) if der.oid(oid) in rdn.content]
+    return tuple([pair.value for rdn in marked for pair in _decode_rdn(rdn) if pair.oid == oid])
 
 
 def check_bounds(name: Name) -> None:

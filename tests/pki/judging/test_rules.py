@@ -123,6 +123,7 @@ BROKEN: list[tuple[str, dict[str, Mapping[str, Any]], list[tuple[int, str]]]] = 
     ("the issuer's name is another", {"leaf": {"issuer_name": "somebody"}}, [(0, "issuer_name")]),
     ("the signature algorithms differ", {"leaf": {"inner": PKCS1_SHA256}}, [(0, "algorithms_agree")]),
     ("a version 2 has extensions", {"leaf": {"version": 2}}, [(0, "version")]),
+    ("there is no version 4", {"leaf": {"version": 4}}, [(0, "version")]),
     ("the serial number is 0", {"leaf": {"serial": 0}}, [(0, "serial_number")]),
     ("the serial number has 21 octets", {"leaf": {"serial": 1 << 160}}, [(0, "serial_number")]),
     ("an extension stands there twice", {"leaf": {"twice": oids.KEY_USAGE}}, [(0, "extensions_unique")]),

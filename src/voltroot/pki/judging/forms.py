@@ -42,9 +42,10 @@ def profile_of_2022(certificate: Certificate) -> Profile | None:
 
 def critical_by_profile(certificate: Certificate) -> list[str]:
     """Return the extensions that only ISO 15118-20:2022 marks critical: they constrain nothing."""
-    found = [oid for oid in certificate.critical if oid not in UNDERSTOOD]
-    profile = profile_of_2022(certificate) if found else None
-    return [oid for oid in found if profile and oid in profile.critical]
+    if UNDERSTOOD.issuperset(certificate.critical):
+        return []
+    profile = profile_of_2022(certificate)
+    return [oid for oid in certificate.critical if profile and oid in profile.critical - UNDERSTOOD]
 
 
 @lru_cache
@@ -70,6 +71,8 @@ def _usual(certificate: Certificate) -> tuple[Finding, ...]:
 
 
 def _version(own: Certificate) -> str | None:
+    if own.version not in (1, 2, 3):
+        return f"its version is {own.version}, which there is not"
     return "it has extensions, but is not of version 3" if own.extension_list and own.version != 3 else None
 
 
@@ -165,7 +168,7 @@ def _encoding(own: Certificate) -> str | None:
 
 
 FORMS: tuple[Rule[Certificate], ...] = (
-    Rule("version", "RFC 5280 4.1.2.9", "its version goes with what it holds", _version),
+    Rule("version", "RFC 5280 4.1.2.1, 4.1.2.9", "its version goes with what it holds", _version),
     Rule("serial_number", "RFC 5280 4.1.2.2", "its serial number is one", _serial),
     Rule("algorithms_agree", "RFC 5280 4.1.1.2", "it names one signature algorithm", _algorithms),
     Rule("names_present", "RFC 5280 4.1.2.4, 4.1.2.6", "issuer and subject have names", _names),

@@ -20,6 +20,7 @@ class Node:
 
 
 Level = dict[str, Node]
+_RESTRICTING = frozenset({oids.POLICY_CONSTRAINTS, oids.INHIBIT_ANY_POLICY})
 
 
 class Policies:
@@ -47,11 +48,12 @@ class Policies:
 
     def descend(self, certificate: Certificate) -> str | None:
         """Take in what a CA says of policies below it; return what is wrong (6.1.4 (a), (b) and (h) to (j))."""
-        mappings = _read_mappings(certificate)
-        if ANY_POLICY in mappings or any(ANY_POLICY in targets for targets in mappings.values()):
-            return "it maps anyPolicy, which cannot be mapped"
-        for policy, targets in mappings.items():
-            self._map(policy, frozenset(targets))
+        if oids.POLICY_MAPPINGS in certificate.extensions:
+            mappings = _read_mappings(certificate.extensions[oids.POLICY_MAPPINGS].value)
+            if ANY_POLICY in mappings or any(ANY_POLICY in targets for targets in mappings.values()):
+                return "it maps anyPolicy, which cannot be mapped"
+            for policy, targets in mappings.items():
+                self._map(policy, frozenset(targets))
         if not certificate.self_issued:
             self._explicit, self._mapping, self._any = self._explicit - 1, self._mapping - 1, self._any - 1
         self.restrict(certificate)
@@ -59,6 +61,8 @@ class Policies:
 
     def restrict(self, certificate: Certificate) -> None:
         """Let policyConstraints and inhibitAnyPolicy bring the counters down."""
+        if _RESTRICTING.isdisjoint(certificate.extensions):
+            return
         explicit, mapping = _read_constraints(certificate)
         if explicit is not None:
             self._explicit = min(self._explicit, explicit)
@@ -136,10 +140,9 @@ def _first_oid(content: bytes) -> str:
     return der.read_oid(policy.content)
 
 
-def _read_mappings(certificate: Certificate) -> dict[str, set[str]]:
-    extension = certificate.extensions.get(oids.POLICY_MAPPINGS)
+def _read_mappings(value: bytes) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
-    for part in der.children(der.read_sequence(extension.value)) if extension else ():
+    for part in der.children(der.read_sequence(value)):
         theirs, ours = (der.read_oid(each.content) for each in der.children(part.content))
         found.setdefault(theirs, set()).add(ours)
     return found

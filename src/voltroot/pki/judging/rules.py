@@ -93,10 +93,10 @@ def _key_purpose(walk: Walk) -> str | None:
 
 def _critical(walk: Walk) -> str | None:
     own = walk.certificate
-    unknown = [oid for oid in own.critical if oid not in UNDERSTOOD]
-    if unknown:
-        allowed = critical_by_profile(own)
-        unknown = [oids.name(oid) for oid in unknown if oid not in allowed]
+    if UNDERSTOOD.issuperset(own.critical):
+        return None
+    known = {*UNDERSTOOD, *critical_by_profile(own)}
+    unknown = [oids.name(oid) for oid in own.critical if oid not in known]
     return f"it has a critical extension that is not understood: {', '.join(unknown)}" if unknown else None
 
 
