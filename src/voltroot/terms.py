@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import cycle
+from operator import mul
 from string import ascii_letters, ascii_lowercase, ascii_uppercase, digits
 from typing import ClassVar, Self
 
@@ -13,6 +15,7 @@ from voltroot.errors import Malformed, Refused
 _LONGEST = 64  # X.520 ub-common-name: each of these identifiers becomes the CN of a certificate
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _ALPHABET = digits + ascii_uppercase
+_POWERS = tuple(1 << k for k in range(28))
 _VALUES = {character: int(character, 36) for character in digits + ascii_letters}
 
 
@@ -50,8 +53,8 @@ def evccid_check_digit(*elements: str) -> str:
 
 
 def _weigh(text: str, period: int) -> str:
-    expanded = "".join(map(str, _values(text)))
-    return "0123456789X"[sum(int(digit) << k % period for k, digit in enumerate(expanded)) % 11]
+    digits = map(int, "".join(map(str, _values(text))))
+    return "0123456789X"[sum(map(mul, digits, cycle(_POWERS[:period]))) % 11]
 
 
 def _values(text: str) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from operator import attrgetter
 from string import ascii_letters
 
 import pytest
@@ -53,7 +54,7 @@ foreign = (
     | st.builds(Attribute, oids, anything, st.just(0x1E))
     | st.builds(Attribute, oids, st.binary(max_size=9).map(lambda c: "#" + der.tlv(0x04, c).hex()), st.just(RAW))
 )
-rdns = st.lists(foreign, min_size=1, max_size=3).map(lambda rdn: tuple(sorted(rdn, key=Attribute.encode)))
+rdns = st.lists(foreign, min_size=1, max_size=3).map(lambda rdn: tuple(sorted(rdn, key=attrgetter("encoded"))))
 foreign_names = st.lists(rdns, max_size=5).map(lambda some: Name(tuple(some)))
 
 

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.types import ASGIApp
 
 from voltroot.actors.cpo import CPO
 from voltroot.actors.oem import OEM
@@ -38,7 +39,7 @@ from voltroot.pki.issuers import Issuers
 from voltroot.pki.ports import Clock, Credential
 from voltroot.pki.profiles import Profile, profiles
 from voltroot.pki.revision import Revision
-from voltroot.serve.http import Tls
+from voltroot.serve.http import ByPath, Tls
 from voltroot.store.auditlog import AuditLog
 from voltroot.store.engine import migrate, open_engine, sqlite_url
 from voltroot.store.ledger import SqlLedger
@@ -202,17 +203,18 @@ class Backend:
         return Desk(self.authority, self.registry)
 
     @cached_property
-    def application(self) -> Starlette:
+    def application(self) -> ASGIApp:
         """All APIs as one ASGI application; what no other knows belongs to the Secondary Actor API."""
         config = self.config
         subjects = Subjects(config.subject.organization, config.subject.organizational_unit, config.subject.country)
         cpo = CPO(self.profiles, subjects, self.authority, self.escrow, self.now)
         oem = OEM(self.profiles, subjects, self.authority, self.escrow, self.now)
         password = read_secret(config.pnc.pfx_password_file, "123123")
-        application = Starlette(routes=routes(self.publisher))
-        application.router.redirect_slashes = False
-        application.router.default = PncServer(cpo, oem, self.desk.place, self.now, password)
-        return application
+        pnc = PncServer(cpo, oem, self.desk.place, self.now, password)
+        others = Starlette(routes=routes(self.publisher))
+        others.router.redirect_slashes = False
+        others.router.default = pnc
+        return ByPath({"/api/": pnc}, others)
 
     def tls(self) -> Tls:
         """Return the backend's own TLS certificate and key, made or renewed where due."""

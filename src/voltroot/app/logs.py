@@ -7,6 +7,7 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+_encode = json.JSONEncoder(default=str, ensure_ascii=False).encode
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -23,7 +24,7 @@ class JsonLines(logging.Formatter):
         line |= {name: value for name, value in record.__dict__.items() if name not in _OWN}
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return _encode(line)
 
 
 def configure(level: str) -> None:

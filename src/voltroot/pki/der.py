@@ -83,6 +83,7 @@ def oid(dotted: str) -> bytes:
     return tlv(OID, *(_base128(arc) for arc in (first * 40 + second, *rest)))
 
 
+@lru_cache(maxsize=128)  # certificates of one second have their times in common
 def time(moment: datetime, *, generalized_only: bool = False) -> bytes:
     """Return a Time to the second: UTCTime before 2050, GeneralizedTime from then on (RFC 5280 4.1.2.5)."""
     moment = moment.astimezone(UTC)
@@ -173,6 +174,7 @@ def read_octets(element: Element) -> bytes:
     return element.content[1:] if element.tag == BIT_STRING and element.content[:1] == b"\x00" else b""
 
 
+@lru_cache(maxsize=1024)
 def read_time(element: Element) -> datetime:
     """Return a UTCTime or GeneralizedTime of the forms that RFC 5280 4.1.2.5 allows."""
     tag, content, _ = element

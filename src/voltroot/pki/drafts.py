@@ -133,7 +133,7 @@ class Drafter:
     def __init__(self, addresses: Addresses, backdate: timedelta) -> None:
         self._addresses = addresses
         self._backdate = backdate
-        self._heads: dict[tuple[str, str], bytes] = {}
+        self._shared: dict[tuple[str, str, bytes, int], tuple[bytes, bytes, bytes]] = {}
 
     def draft(self, order: Order, issuer: Issuer | None, moment: datetime, *, days: int | None = None) -> Draft:
         """Return the draft of an order; an order without an issuer is for a self-signed root."""
@@ -161,36 +161,36 @@ class Drafter:
         return Draft(order, issuer, serial, not_before, not_after, tbs, suite)
 
     def _extensions(self, order: Order, issuer: Issuer | None, serial: int) -> list[bytes]:
-        profile = order.profile
-        critical = profile.critical
+        """The extensions in order: the key's own and the alternative names stand among those that many share."""
+        profile, suite = order.profile, suites.suite_of(order.public_key)
+        shard = self._addresses.shard(serial)
+        place = (profile.name, suite.name, issuer.certificate.der if issuer else b"", shard)
+        shared = self._shared.get(place)
+        if shared is None:
+            authority = _authority(profile, issuer) if issuer else b""
+            shared = (authority, _usage_extensions(profile, suite), self._status(profile, issuer, shard))
+            self._shared[place] = shared
+        authority, usage, status = shared
         identify = short_key_identifier if profile.short_key_identifier else key_identifier
-        own = der.octet_string(identify(order.spki))
-        extensions = [_extension(oids.SUBJECT_KEY_IDENTIFIER, own, critical)]
-        if issuer is not None:
-            authority = der.sequence(der.implicit(0, issuer.key_identifier))
-            extensions.insert(0, _extension(oids.AUTHORITY_KEY_IDENTIFIER, authority, critical))
-        extensions.append(self._head(order))
+        own = _extension(oids.SUBJECT_KEY_IDENTIFIER, der.octet_string(identify(order.spki)), profile.critical)
+        names = b""
         if order.alternative_names:
-            names = der.sequence(*map(_general_name, order.alternative_names))
-            extensions.append(_extension(oids.SUBJECT_ALTERNATIVE_NAME, names, critical))
+            value = der.sequence(*map(_general_name, order.alternative_names))
+            names = _extension(oids.SUBJECT_ALTERNATIVE_NAME, value, profile.critical)
+        return [authority, own, usage, names, status]
+
+    def _status(self, profile: Profile, issuer: Issuer | None, shard: int) -> bytes:
+        """Where the status is published, and whether it is at all."""
+        critical, extensions = profile.critical, b""
         if profile.crl and issuer is not None and issuer.signs_crls:
-            place = self._addresses.crl(issuer.slug, self._addresses.shard(serial))
-            extensions.append(_extension(oids.CRL_DISTRIBUTION_POINTS, distribution_points(place), critical))
+            place = self._addresses.crl(issuer.slug, shard)
+            extensions += _extension(oids.CRL_DISTRIBUTION_POINTS, distribution_points(place), critical)
         if profile.ocsp:
             access = der.sequence(der.oid(oids.OCSP), der.implicit(6, self._addresses.ocsp().encode()))
-            extensions.append(_extension(oids.AUTHORITY_INFO_ACCESS, der.sequence(access), critical))
+            extensions += _extension(oids.AUTHORITY_INFO_ACCESS, der.sequence(access), critical)
         if profile.nocheck:
-            extensions.append(_extension(oids.OCSP_NOCHECK, der.NULL_VALUE, critical))
+            extensions += _extension(oids.OCSP_NOCHECK, der.NULL_VALUE, critical)
         return extensions
-
-    def _head(self, order: Order) -> bytes:
-        """The extensions that say what the key may do: the same for each profile and kind of key."""
-        profile = order.profile
-        suite = suites.suite_of(order.public_key)
-        place = (profile.name, suite.name)
-        if place not in self._heads:
-            self._heads[place] = _usage_extensions(profile, suite)
-        return self._heads[place]
 
 
 def prove(placeholder: Certificate) -> None:
@@ -228,6 +228,11 @@ def distribution_points(*places: str) -> bytes:
 def distribution_point_name(*places: str) -> bytes:
     """Return a DistributionPointName's fullName in its outer tag."""
     return der.explicit(0, der.explicit(0, *(der.implicit(6, place.encode("ascii")) for place in places)))
+
+
+def _authority(profile: Profile, issuer: Issuer) -> bytes:
+    identifier = der.sequence(der.implicit(0, issuer.key_identifier))
+    return _extension(oids.AUTHORITY_KEY_IDENTIFIER, identifier, profile.critical)
 
 
 def _usage_extensions(profile: Profile, suite: Suite) -> bytes:

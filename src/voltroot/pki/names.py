@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from operator import attrgetter
 from typing import NamedTuple, Self
 from unicodedata import normalize
 
@@ -65,9 +66,12 @@ _TO_ESCAPE = re.compile(r'[\\"+,;<>]|\A[ #]| \Z')
 _TO_KEEP_APART = re.compile(r"[\\+,]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Attribute:
-    """One type and value of a name; the tag is that of the value's string type in DER, or RAW."""
+    """One type and value of a name; the tag is that of the value's string type in DER, or RAW.
+
+    What is worked out of it is kept: most attributes that a CA meets are those of the certificate before.
+    """
 
     oid: str
     value: str
@@ -86,12 +90,14 @@ class Attribute:
             return f"{self.oid}=#{self._encode_value().hex()}"
         return f"{self.keyword}=" + _TO_ESCAPE.sub(r"\\\g<0>", self.value).replace("\0", r"\00")
 
-    def encode(self) -> bytes:
-        """Return the AttributeTypeAndValue in DER (RFC 5280 4.1.2.4)."""
+    @cached_property
+    def encoded(self) -> bytes:
+        """The AttributeTypeAndValue in DER (RFC 5280 4.1.2.4)."""
         return der.sequence(der.oid(self.oid), self._encode_value())
 
-    def fold(self) -> str:
-        """Return the form in which pairs compare, whatever their string types (RFC 5280 7.1, X.520 caseIgnoreMatch)."""
+    @cached_property
+    def folded(self) -> str:
+        """The form in which pairs compare, whatever their string types (RFC 5280 7.1, X.520 caseIgnoreMatch)."""
         value = self.value
         if self.tag == RAW:
             return self.oid + value
@@ -99,8 +105,9 @@ class Attribute:
         folded = " ".join(folded.split())
         return f"{self.oid}=" + _TO_KEEP_APART.sub(r"\\\g<0>", folded)
 
+    @cached_property
     def objection(self) -> str | None:
-        """Return what is wrong with the value and what is allowed, if anything (X.520 upper bounds, X.680 41)."""
+        """What is wrong with the value and what is allowed, if anything (X.520 upper bounds, X.680 41)."""
         row, size = _BY_OID.get(self.oid), len(self.value)
         if self.tag == RAW:
             return "the value is not a character string"
@@ -146,7 +153,7 @@ class Name:
             attribute, separator, position = _read_pair(text, position)
             rdn.append(attribute)
             if separator != "+":
-                rdns.append(tuple(sorted(rdn, key=Attribute.encode)))
+                rdns.append(tuple(sorted(rdn, key=attrgetter("encoded"))))
                 rdn = []
             more = separator != ""
         return cls(tuple(reversed(rdns)))
@@ -165,7 +172,7 @@ class Name:
 
     def encode(self) -> bytes:
         """Return the name in DER (RFC 5280 4.1.2.4)."""
-        return der.sequence(*[der.set_of(*[pair.encode() for pair in rdn]) for rdn in self.rdns])
+        return der.sequence(*[der.set_of(*[pair.encoded for pair in rdn]) for rdn in self.rdns])
 
     def get(self, keyword: str) -> str | None:
         """Return the most specific value of the type, which is the last in DER order."""
@@ -209,12 +216,12 @@ def check_bounds(name: Name) -> None:
     """Refuse a name that holds what no certificate may, naming the attribute (X.520 upper bounds)."""
     for rdn in name.rdns:
         for pair in rdn:
-            if objection := pair.objection():
+            if objection := pair.objection:
                 raise Refused(f"{pair.keyword}: {objection}")
 
 
 def _fold(rdn: tuple[Attribute, ...]) -> str:
-    return "+".join(sorted([pair.fold() for pair in rdn]))
+    return "+".join(sorted([pair.folded for pair in rdn]))
 
 
 def _oid(keyword: str) -> str:
@@ -223,6 +230,7 @@ def _oid(keyword: str) -> str:
     raise Malformed(f"{keyword!a} is no attribute type of a name; known are {', '.join(row.keyword for row in _TYPES)}")
 
 
+@lru_cache(maxsize=1024)
 def _attribute(oid: str, value: str) -> Attribute:
     row = _BY_OID.get(oid)
     return Attribute(oid, value, row.tag if row and _fits(value, row.tag) else UTF8_STRING)
@@ -270,15 +278,15 @@ def _rdns(data: bytes) -> list[der.Element]:
     return list(der.children(_content(der.read(data), der.SEQUENCE)))
 
 
+@lru_cache(maxsize=1024)  # most of what a CA reads is what it writes into every certificate
 def _decode_rdn(rdn: der.Element) -> tuple[Attribute, ...]:
-    if pairs := tuple([_decode_pair(pair.whole) for pair in der.children(_content(rdn, der.SET))]):
+    if pairs := tuple([_decode_pair(pair) for pair in der.children(_content(rdn, der.SET))]):
         return pairs
     raise Malformed("a relative distinguished name is empty")
 
 
-@lru_cache(maxsize=1024)  # most of the pairs that a CA reads are those that it writes into every certificate
-def _decode_pair(octets: bytes) -> Attribute:
-    match tuple(der.children(_content(der.read(octets), der.SEQUENCE))):
+def _decode_pair(pair: der.Element) -> Attribute:
+    match tuple(der.children(_content(pair, der.SEQUENCE))):
         case (kind, value):
             return _typed(der.read_oid(_content(kind, der.OID)), value)
         case _:

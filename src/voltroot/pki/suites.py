@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -34,7 +35,7 @@ class Suite:
     @property
     def algorithm(self) -> bytes:
         """The AlgorithmIdentifier of a signature (RFC 5758: no parameters for ECDSA; RFC 4055: NULL for RSA)."""
-        return der.sequence(der.oid(self.signature_oid), der.NULL_VALUE if self.key_bits else b"")
+        return _algorithm(self.signature_oid, bool(self.key_bits))
 
     @property
     def kind(self) -> str:
@@ -104,6 +105,11 @@ def sign(signer: Signer, data: bytes) -> bytes:
             return signer.sign(data, padding.PKCS1v15(), suite.hash)
         case _:
             return signer.sign(data)
+
+
+@cache
+def _algorithm(oid: str, with_null: bool) -> bytes:
+    return der.sequence(der.oid(oid), der.NULL_VALUE if with_null else b"")
 
 
 def verify(key: PublicKey, signature: bytes, data: bytes, hash_: hashes.HashAlgorithm | None) -> bool:

@@ -7,7 +7,7 @@ import contextlib
 import signal
 import socket
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,8 +98,24 @@ class RawPath:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on."""
         if scope["type"] == "http":
-            scope = {**scope, "path": scope["raw_path"].decode("latin-1")}
+            scope["path"] = scope["raw_path"].decode("latin-1")
         await self._application(scope, receive, send)
+
+
+class ByPath:
+    """Hands each request to the application whose paths begin as its own does, and others to the last."""
+
+    def __init__(self, applications: Mapping[str, ASGIApp], last: ASGIApp) -> None:
+        self._applications = tuple(applications.items())
+        self._last = last
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on."""
+        path = scope.get("path", "")
+        for beginning, application in self._applications:
+            if path.startswith(beginning):
+                return await application(scope, receive, send)
+        return await self._last(scope, receive, send)
 
 
 class _Server(uvicorn.Server):

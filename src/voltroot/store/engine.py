@@ -5,17 +5,19 @@ from __future__ import annotations
 import fcntl
 import functools
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import URL, Connection, Engine, create_engine, event, text
+from sqlalchemy import URL, Connection, Dialect, Engine, Executable, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from voltroot.errors import Malformed, Unavailable
 
@@ -74,6 +76,25 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """Open one transaction that writes; durable when the block has ended."""
     with reached(), _turn(engine), engine.connect().execution_options(**WRITE) as connection, connection.begin():
         yield connection
+
+
+def execute_many(connection: Connection, statement: Executable, rows: Sequence[dict[str, Any]]) -> None:
+    """Execute a statement for each of many rows, which have the same members: a third of what ``execute`` takes.
+
+    What types would do to values is left out: octets, texts, integers and truth values are what the drivers take.
+    """
+    if not rows:
+        return
+    compiled = _compiled(statement, connection.dialect, tuple(rows[0]))
+    names, constants = compiled.positiontup, compiled.params
+    full = [constants | row for row in rows]
+    connection.exec_driver_sql(str(compiled), [tuple([row[name] for name in names]) for row in full] if names else full)
+
+
+@lru_cache(maxsize=64)
+def _compiled(statement: Executable, dialect: Dialect, members: tuple[str, ...]) -> SQLCompiler:
+    compiled: SQLCompiler = statement.compile(dialect=dialect, column_keys=list(members))  # type: ignore[attr-defined]
+    return compiled
 
 
 @contextmanager

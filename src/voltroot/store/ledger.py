@@ -14,7 +14,7 @@ from voltroot.pki.certificates import Certificate
 from voltroot.pki.drafts import Draft
 from voltroot.pki.ports import Credential, Entry, Reason, Revocation, Signed
 from voltroot.store import statements
-from voltroot.store.engine import reading, retried, writing
+from voltroot.store.engine import execute_many, reading, retried, writing
 from voltroot.store.rows import claims, entry_of, moment_of, octets, outcome_of, place_of, row_of, seconds
 from voltroot.store.statements import (
     AUDIT,
@@ -74,8 +74,7 @@ class SqlLedger:
                 for draft in kept
                 if draft.order.sealed_key is not None
             ]
-            if sealed:
-                connection.execute(SEAL, sealed)
+            execute_many(connection, SEAL, sealed)
             asked = [
                 {"certificate": numbers[draft.serial], "door": draft.order.door, "by": draft.order.by} for draft in kept
             ]
@@ -86,13 +85,13 @@ class SqlLedger:
     def record(self, signed: Sequence[Signed]) -> list[Entry | Failure]:
         """See ``Ledger.record``."""
         with writing(self._engine) as connection:
-            connection.execute(RECORD, [{"b_number": each.number, "b_content": each.certificate} for each in signed])
+            contents = [{"b_number": each.number, "b_content": each.certificate} for each in signed]
+            execute_many(connection, RECORD, contents)
             numbers = [each.number for each in signed]
             rows = {row.number: row for row in connection.execute(RECORDED_NOW, {"numbers": numbers})}
             named = [row for row in rows.values() if row.name is not None]
-            if named:
-                places = [{"b_profile": row.profile, "b_name": row.name, "b_until": row.not_after} for row in named]
-                connection.execute(HOLD, places)
+            places = [{"b_profile": row.profile, "b_name": row.name, "b_until": row.not_after} for row in named]
+            execute_many(connection, HOLD, places)
             asked = [{"certificate": each.number, "door": each.door, "by": each.by} for each in signed]
             self._audit(connection, "certificate.issued", [line for line in asked if line["certificate"] in rows])
         late = Unavailable("the certificate was not recorded in time: ask again")
@@ -182,8 +181,7 @@ class SqlLedger:
                 for row in rows
                 if row.issuer is not None
             ]
-            if lines:
-                connection.execute(LIST_REVOKED, lines)
+            execute_many(connection, LIST_REVOKED, lines)
             for row in rows:
                 self._settle(connection, row)
             detail = json.dumps({"reason": reason.name.lower()})
@@ -240,8 +238,7 @@ class SqlLedger:
 
     def _audit(self, connection: Connection, event: str, rows: Sequence[dict[str, Any]]) -> None:
         common = {"at": seconds(self._now()), "event": event, "door": "authority", "by": "", "detail": "{}"}
-        if rows:
-            connection.execute(AUDIT, [common | row for row in rows])
+        execute_many(connection, AUDIT, [common | row for row in rows])
 
     def _take_places(
         self, connection: Connection, drafts: Sequence[Draft], moment: int, lease: int
@@ -249,14 +246,13 @@ class SqlLedger:
         """Insert those whose key is free, and take those out again whose name is not: numbers and losers by serial."""
         # All processes take keys and names in the same order, so that none waits for another that waits for it.
         ordered = sorted(drafts, key=lambda draft: draft.order.key_hash)
-        connection.execute(self._reserve, [row_of(draft, lease) for draft in ordered])
+        execute_many(connection, self._reserve, [row_of(draft, lease) for draft in ordered])
         found = connection.execute(NUMBERS, {"serials": [octets(draft.serial) for draft in drafts]})
         numbers = {int.from_bytes(serial): number for serial, number in found}
         fresh = [draft for draft in drafts if draft.serial in numbers]
         won = self._claim(connection, fresh, moment, lease)
         lost = {draft.serial for draft in fresh if claims(draft.order) and draft.serial not in won}
-        if lost:
-            connection.execute(FORGET, [{"b_number": numbers[serial]} for serial in lost])
+        execute_many(connection, FORGET, [{"b_number": numbers[serial]} for serial in lost])
         return numbers, lost
 
     def _claim(self, connection: Connection, drafts: Sequence[Draft], moment: int, until: int) -> set[int]:
@@ -275,8 +271,7 @@ class SqlLedger:
                 }
                 for draft in chosen
             ]
-            if rows:
-                connection.execute(statement, [row | {"b_now": moment} for row in rows])
+            execute_many(connection, statement, [row | {"b_now": moment} for row in rows])
         won = connection.execute(WINNERS, {"serials": [octets(draft.serial) for draft in named]}).scalars()
         return {int.from_bytes(serial) for serial in won}
 

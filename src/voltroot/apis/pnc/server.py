@@ -45,7 +45,7 @@ class Asked:
         self.body = body
         self.last = last
         self.by = request.client.host if request.client else ""
-        self._edition = request.query_params.get("edition", wire.IsoEdition.ISO15118_2.value)
+        self._request = request
 
     def read(self, kind: type[R]) -> R:
         """Return the body as a request of a kind."""
@@ -55,7 +55,7 @@ class Asked:
     def edition(self) -> wire.IsoEdition:
         """The optional query parameter ``edition`` of the calls that have no body."""
         try:
-            return wire.IsoEdition(self._edition)
+            return wire.IsoEdition(self._request.query_params.get("edition", wire.IsoEdition.ISO15118_2.value))
         except ValueError as error:
             raise MissingField("edition", "is neither ISO15118-2 nor ISO15118-20") from error
 
@@ -123,11 +123,12 @@ class Server:
     async def _issue_secc_by_csr(self, asked: Asked) -> bytes:
         request = asked.read(wire.IssueSeccByCsr)
         enrolment = self._cpo.enrol_request(request.cn, request.pkcs10_data, request.edition.edition, asked.by)
-        return wire.success(wire.plain_certificate(await self._place(enrolment.order)))
+        entry = await self._place(enrolment.order)
+        return wire.success(wire.plain_certificate(entry, enrolment.order.subject))
 
     async def _download_secc(self, asked: Asked) -> bytes:
         entry = await run_in_threadpool(self._cpo.newest, asked.last, asked.edition.edition)
-        return wire.success(wire.plain_certificate(entry))
+        return wire.success(wire.plain_certificate(entry, entry.read().subject))
 
     async def _renew_secc(self, asked: Asked) -> bytes:
         request = asked.read(wire.RenewSecc)

@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 
 from voltroot.errors import Malformed, MissingField
 from voltroot.pki.certificates import Certificate
+from voltroot.pki.names import Name
 from voltroot.pki.ports import Entry, State
 from voltroot.pki.profiles import Edition
 from voltroot.pki.suites import SUITES, Suite, suite_of
@@ -191,9 +192,9 @@ def prov_certificate(entry: Entry, pfx: bytes, now: datetime) -> ProvCertificate
     return ProvCertificate(pcid=_common_name(certificate), **_details(entry, certificate, pfx, now))
 
 
-def plain_certificate(entry: Entry) -> PlainCertificate:
+def plain_certificate(entry: Entry, subject: Name) -> PlainCertificate:
     """Return what the API tells of a certificate whose key it does not know."""
-    return PlainCertificate(_common_name(entry.read()), str(entry.serial), to_base64(entry.certificate))
+    return PlainCertificate(subject.get("CN") or "", str(entry.serial), to_base64(entry.certificate))
 
 
 def to_base64(octets: bytes) -> str:
