@@ -186,6 +186,14 @@ class Backend:
             os.killpg(process.pid, signal.SIGKILL)
 
 
+def configured(folder: Path, url: str, base: str = "") -> tuple[str, ...]:
+    """The options of a backend whose ledger is in PostgreSQL."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "voltroot.toml"
+    path.write_text(f'[ledger]\nurl = "{url}"\n[serve]\nbase = "{base}"\n')
+    return ("--config", str(path))
+
+
 def free_port() -> int:
     """Return a port that nobody listens on."""
     while True:

@@ -12,13 +12,15 @@ from sqlalchemy import inspect
 import postgres
 from voltroot.errors import Failure, KeyReused, Malformed, NameTaken, Refused, Unavailable
 from voltroot.pki.ports import Reason, State
-from voltroot.store.engine import open_engine, reading, sqlite_url
+from voltroot.store import engine
+from voltroot.store.engine import migrate, open_engine, reading, sqlite_url
 from voltroot.store.transfer import BATCH, Batch, copy, counts, dump, filling, load, schema, snapshot, watched
 from world import World
 
 pytestmark = pytest.mark.slow
 
 DIALECTS = ["sqlite", "postgresql"]
+EARLIER = [path.name[:4] for path in sorted(Path(engine.__file__).parent.glob("migrations/versions/[0-9]*.py"))][:-1]
 
 CERTIFICATE = ("number", "issuer", "serial", "profile", "state", "name", "subject", "key", "end_entity", "not_before",
                "not_after", "lease", "content", "revoked_at", "reason")  # fmt: skip
@@ -37,7 +39,17 @@ def quietly(_done: int, _total: int) -> None:
 @pytest.fixture(params=DIALECTS)
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     """A PKI on each database, with a bit of everything in its ledger."""
-    made = World.made(tmp_path / "world", dialect=request.param)
+    yield from lived_in(tmp_path / "world", request.param)
+
+
+@pytest.fixture
+def sqlite_world(tmp_path: Path) -> Iterator[World]:
+    """The same on SQLite only."""
+    yield from lived_in(tmp_path / "world", "sqlite")
+
+
+def lived_in(folder: Path, dialect: str) -> Iterator[World]:
+    made = World.made(folder, dialect=dialect)
     made.issue("SECC_2", "secc001", sealed_key=b"sealed")
     made.authority.revoke([made.issue("SECC_20", "secc001")], Reason.SUPERSEDED, door="test", by="somebody")
     with pytest.raises(NameTaken):
@@ -84,18 +96,23 @@ def test_a_copy_has_every_row_and_the_same_schema(world: World, target: str) -> 
 
 
 def test_a_copy_goes_on_where_the_ledger_was(world: World, target: str) -> None:
-    newest = max(entry.number for entry in world.ledger.find(profiles=["SECC_2", "SECC_20", "OEM_PROV_2"]))
-    order = world.order("SECC_2", "secc002")
-    world.authority.issue(order)
     copy(world.engine, target, "", quietly)
     other = World(world.folder, url=target)
-    (secc,) = other.ledger.find(profiles=["SECC_2"], name="secc001")
-    assert other.ledger.sealed_key(secc.number) == b"sealed"
     assert other.ledger.revision() == world.ledger.revision()
+    goes_on_from(world, other)
+
+
+def goes_on_from(world: World, other: World) -> None:
+    """Whoever has taken over a ledger knows what it knew, and issues and revokes in its place."""
+    newest = max(entry.number for entry in world.ledger.find(profiles=["SECC_2", "SECC_20", "OEM_PROV_2"]))
+    (secc,) = other.ledger.find(profiles=["SECC_2"], name="secc001")
+    assert secc == world.ledger.find(profiles=["SECC_2"], name="secc001")[0]
+    assert other.ledger.sealed_key(secc.number) == b"sealed"
     with pytest.raises(NameTaken):
         other.issue("SECC_2", "secc001")
+    used = replace(world.order("SECC_2", "secc003"), public_key=secc.read().public_key)
     with pytest.raises(KeyReused):
-        other.authority.issue(replace(order, name="secc003"))
+        other.authority.issue(used)
     assert other.issue("SECC_2", "secc003").number > newest
     (revoked,) = other.authority.revoke([secc], Reason.KEY_COMPROMISE, door="test")
     assert revoked.state is State.REVOKED
@@ -164,6 +181,31 @@ def test_the_rows_of_an_older_schema_are_brought_up_to_date(target: str) -> None
     found = {batch.table: batch.columns for batch in rows(target)}
     assert "counters" in found
     assert [row for batch in rows(target) if batch.table == "certificates" for row in batch.rows] == OLD_ROWS
+
+
+@pytest.mark.parametrize("revision", EARLIER)
+def test_a_ledger_of_any_earlier_schema_goes_on_after_its_migration(
+    sqlite_world: World, target: str, revision: str, tmp_path: Path
+) -> None:
+    with_old_schema = open_engine(sqlite_url(tmp_path / "world" / "old.db"))
+    migrate(with_old_schema, revision)
+    columns = {
+        name: {column["name"] for column in inspect(with_old_schema).get_columns(name)}
+        for name in inspect(with_old_schema).get_table_names()
+    }
+    with_old_schema.dispose()
+    with snapshot(sqlite_world.engine) as connection, filling(target) as filled:
+        load(
+            filled, revision, [cut(batch, columns[batch.table]) for batch in dump(connection) if batch.table in columns]
+        )
+    goes_on_from(sqlite_world, World(sqlite_world.folder, url=target))
+
+
+def cut(batch: Batch, columns: set[str]) -> Batch:
+    """A batch without the columns that an earlier schema does not have."""
+    places = [place for place, column in enumerate(batch.columns) if column in columns]
+    rows = [tuple(row[place] for place in places) for row in batch.rows]
+    return Batch(batch.table, tuple(batch.columns[place] for place in places), rows)
 
 
 def test_the_rows_of_a_newer_schema_are_malformed(target: str, tmp_path: Path) -> None:

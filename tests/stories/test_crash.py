@@ -1,15 +1,13 @@
-"""A backend that is killed again and again under load keeps every word that it gave, and refuses nothing for ever."""
+"""A backend of many processes, killed again and again under load, keeps its word and refuses nothing for ever."""
 
 from __future__ import annotations
 
 import base64
 import json
 import random
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -17,11 +15,14 @@ from typing import NamedTuple
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 from cryptography.x509 import ocsp
+from sqlalchemy import Engine, text
 
 import ocsp_requests
-from backend import Backend, Client
+import postgres
+from backend import Backend, Client, configured
 from stories.crowd import Asked, Holder, Verb, crowd
 from voltroot.pki.certificates import Certificate
+from voltroot.store.engine import open_engine, sqlite_url
 
 # How long a reservation may stand in the way after a crash, in seconds.
 LEASE = 10
@@ -30,7 +31,7 @@ ISSUERS = {"cpo": "cpo-sub2-2", "oem": "oem-sub2-2"}
 
 
 class Row(NamedTuple):
-    """What the ledger's file says of one certificate."""
+    """What the ledger says of one certificate."""
 
     number: int
     issuer: int | None
@@ -40,18 +41,36 @@ class Row(NamedTuple):
     content: bytes
 
 
-def rows(path: Path) -> list[Row]:
+def rows(ledger: Engine) -> list[Row]:
     """Read the ledger behind the backend's back."""
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-        query = "SELECT number, issuer, serial, state, key, content FROM certificates"
-        found = connection.execute(query).fetchall()
+    query = "SELECT number, issuer, serial, state, key, content FROM certificates"
+    with ledger.connect() as connection:
+        found = connection.execute(text(query)).all()
     return [Row(number, issuer, int.from_bytes(serial), *rest) for number, issuer, serial, *rest in found]
 
 
-@pytest.mark.parametrize(
-    "kills", [pytest.param(5, marks=pytest.mark.slow), pytest.param(100, marks=[pytest.mark.slow, pytest.mark.soak])]
-)
-def test_a_backend_that_is_killed_under_load_keeps_its_word(own_backend: Backend, kills: int) -> None:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def killed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Backend, Engine]]:
+    """A running backend of four processes, and its ledger."""
+    options, backend = ("--processes", "4"), Backend(tmp_path / "backend")
+    url = sqlite_url(backend.data / "ledger.db")
+    if request.param == "postgresql":
+        cluster = postgres.cluster()
+        url = cluster.address(cluster.create())
+        options += configured(tmp_path, url)
+    backend.options = options
+    ledger = open_engine(url)
+    try:
+        yield backend.start(), ledger
+    finally:
+        backend.discard()
+        ledger.dispose()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [5, pytest.param(100, marks=pytest.mark.soak)])
+def test_a_backend_that_is_killed_under_load_keeps_its_word(killed: tuple[Backend, Engine], kills: int) -> None:
+    own_backend, ledger = killed
     with crowd(own_backend) as workers:
         for _ in range(kills):
             time.sleep(random.uniform(0.05, 0.6))
@@ -64,7 +83,6 @@ def test_a_backend_that_is_killed_under_load_keeps_its_word(own_backend: Backend
     left_open = [holder for holder in holders if holder.open]
     assert len(left_open) >= kills, "it was killed while nobody was waiting: that proves nothing"
 
-    ledger = own_backend.data / "ledger.db"
     with Client(own_backend.port) as client:
         what_was_told_is_on_record(holders, rows(ledger))
         what_was_revoked_stays_revoked(holders, own_backend)
@@ -81,7 +99,7 @@ def test_a_backend_that_is_killed_under_load_keeps_its_word(own_backend: Backend
     what_is_on_record_is_signed(found)
     own_backend.stop()
     what_was_logged_is_on_record(own_backend.log, found)
-    the_file_is_whole(ledger)
+    the_database_is_whole(ledger)
     told, revoked = sum(len(holder.told) for holder in holders), sum(len(holder.revoked) for holder in holders)
     states = dict(Counter(row.state for row in found))
     print(f"{kills} kills, {len(left_open)} requests left open, {told} certificates told, {revoked} revoked: {states}")
@@ -191,10 +209,11 @@ def what_was_logged_is_on_record(log: Path, found: list[Row]) -> None:
     assert issued <= recorded
 
 
-def the_file_is_whole(ledger: Path) -> None:
+def the_database_is_whole(ledger: Engine) -> None:
     """SQLite finds nothing wrong with its file, and no void certificate has a key in escrow."""
-    with closing(sqlite3.connect(ledger)) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    with ledger.connect() as connection:
+        if ledger.dialect.name == "sqlite":
+            assert connection.execute(text("PRAGMA integrity_check")).scalars().all() == ["ok"]
+            assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
         join = "SELECT count(*) FROM escrow JOIN certificates ON certificate = number WHERE state = 'void'"
-        assert connection.execute(join).fetchall() == [(0,)]
+        assert connection.execute(text(join)).scalar() == 0

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
 import postgres
-from backend import Answer, Backend, Client, free_port
+from backend import Answer, Backend, Client, configured, free_port
 
 pytestmark = pytest.mark.slow
 
@@ -38,14 +38,6 @@ def cluster() -> Iterator[postgres.Cluster]:
     yield made
     made.stop()
     shutil.rmtree(made.folder, ignore_errors=True)
-
-
-def configured(folder: Path, url: str, base: str = "") -> tuple[str, ...]:
-    """The options of a backend whose ledger is in PostgreSQL."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "voltroot.toml"
-    path.write_text(f'[ledger]\nurl = "{url}"\n[serve]\nbase = "{base}"\n')
-    return ("--config", str(path))
 
 
 def running(stack: ExitStack, backend: Backend) -> Backend:
