@@ -72,7 +72,11 @@ def killed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Bac
 def test_a_backend_that_is_killed_under_load_keeps_its_word(killed: tuple[Backend, Engine], kills: int) -> None:
     own_backend, ledger = killed
     with crowd(own_backend) as workers:
-        for _ in range(kills):
+        for kill in range(kills):
+            deadline = time.monotonic() + 60
+            while sum(len(holder.told) for worker in workers for holder in worker.holders) < 50 * (kill + 1):
+                assert time.monotonic() < deadline, "nobody gets an answer"
+                time.sleep(0.01)
             time.sleep(random.uniform(0.05, 0.6))
             own_backend.kill()
             own_backend.start()
