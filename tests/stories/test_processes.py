@@ -90,14 +90,18 @@ def test_of_two_processes_that_are_asked_for_one_name_or_key_one_says_yes(tmp_pa
         backend.stop()
 
 
-def test_a_process_that_dies_is_replaced(tmp_path: Path) -> None:
+def test_a_process_that_dies_is_replaced_and_its_metrics_are_kept(tmp_path: Path) -> None:
     with ExitStack() as stack:
         backend = running(stack, Backend(tmp_path, ("--processes", "2")))
+        for number in range(20):
+            assert backend.call("POST", SECC, {"seccId": f"secc{number}"}).data["status"] == "VALID"
         before = children(backend)
         os.kill(before[0], signal.SIGKILL)
         eventually(lambda: len(children(backend)) == 2 and children(backend) != before)
         eventually(backend.is_ready)
-        assert backend.call("POST", SECC, {"seccId": "secc001"}).data["status"] == "VALID"
+        assert backend.call("POST", SECC, {"seccId": "secc20"}).data["status"] == "VALID"
+        for _ in range(10):
+            assert 'voltroot_certificates_issued_total{profile="SECC_2"} 21.0' in backend.fetch("/metrics").decode()
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])

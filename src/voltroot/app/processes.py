@@ -9,12 +9,14 @@ import multiprocessing
 import os
 import signal
 import socket
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from multiprocessing.context import SpawnProcess
 
 import uvloop
 
+from voltroot.apis.publish.metrics import TOGETHER
 from voltroot.app import logs
 from voltroot.app.backend import Backend
 from voltroot.app.config import Config
@@ -70,23 +72,26 @@ def serve_with(count: int, load: Load, listeners: Listeners) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, hear)
-    children = [_start(load, listeners) for _ in range(count)]
-    while not {signal.SIGTERM, signal.SIGINT} & set(wanted):
-        if signal.SIGHUP in wanted:
-            wanted.remove(signal.SIGHUP)
-            _replace(children, load, listeners)
-        for place, child in enumerate(children):
-            if not child.is_alive():
-                log.error("process.died", extra={"exit_code": child.exitcode})
-                # One that cannot start is not started again in a hurry.
-                heard.wait(1)
-                children[place] = _start(load, listeners)
-        heard.wait(0.2)
-        heard.clear()
-    for child in children:
-        child.terminate()
-    for child in children:
-        child.join()
+    with tempfile.TemporaryDirectory(prefix="voltroot-metrics-") as folder:
+        # Children read it when they start.
+        os.environ[TOGETHER] = folder
+        children = [_start(load, listeners) for _ in range(count)]
+        while not {signal.SIGTERM, signal.SIGINT} & set(wanted):
+            if signal.SIGHUP in wanted:
+                wanted.remove(signal.SIGHUP)
+                _replace(children, load, listeners)
+            for place, child in enumerate(children):
+                if not child.is_alive():
+                    log.error("process.died", extra={"exit_code": child.exitcode})
+                    # One that cannot start is not started again in a hurry.
+                    heard.wait(1)
+                    children[place] = _start(load, listeners)
+            heard.wait(0.2)
+            heard.clear()
+        for child in children:
+            child.terminate()
+        for child in children:
+            child.join()
 
 
 def _replace(children: list[SpawnProcess], load: Load, listeners: Listeners) -> None:

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from voltroot.apis.publish import wire
 from voltroot.apis.publish.directory import Directories
 from voltroot.apis.publish.lists import Lists
-from voltroot.apis.publish.metrics import Expiry, Metrics
+from voltroot.apis.publish.metrics import Metrics
 from voltroot.apis.publish.readiness import Readiness
 from voltroot.apis.publish.responder import Responder
 from voltroot.apis.publish.settings import Settings
@@ -37,8 +37,7 @@ class Publisher:
         settings = settings or Settings()
         revision = issuers.revision
         directories = Directories(issuers)
-        self.metrics = Metrics(registry)
-        registry.register(Expiry(issuers))
+        self.metrics = Metrics(registry, issuers)
         self.responder = Responder(ledger, keyring, directories, revision, now, settings, self.metrics)
         self.lists = Lists(ledger, keyring, directories, addresses, revision, now, settings, self.metrics)
         self.readiness = Readiness(ledger, keyring, issuers.profiles, now)

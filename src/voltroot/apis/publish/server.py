@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from urllib.parse import unquote
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -118,7 +118,7 @@ class _Pages:
 
     async def metrics(self, request: Request) -> Response:
         """The metrics in Prometheus's text format."""
-        text = await run_in_threadpool(generate_latest, self._publisher.metrics.registry)
+        text = await run_in_threadpool(self._publisher.metrics.text)
         return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _answer(self, octets: bytes) -> Published:
