@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import URL, Connection, Dialect, Engine, Executable, create_engine, event, text
+from sqlalchemy import URL, Connection, Dialect, Engine, Executable, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -181,4 +181,4 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # A writer takes the lock at once: upgrading a read transaction could fail for ever under load.
     write = connection.get_execution_options().get("voltroot_write")
-    connection.execute(text("BEGIN IMMEDIATE" if write else "BEGIN"))
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
