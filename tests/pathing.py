@@ -75,8 +75,8 @@ class Made:
     key: Any = field(repr=False)
     kind: str = "P-256"
 
-    def issue(self, name: str, **rest: Any) -> Made:
-        return make(name, self, **rest)
+    def issue(self, subject: str | bytes, **rest: Any) -> Made:
+        return make(subject, self, **rest)
 
     def sign(self, tbs: bytes, algorithm: bytes | None = None) -> bytes:
         """The octets with a signature around them."""
@@ -94,13 +94,15 @@ def spki(key: Any) -> bytes:
     return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def name(text: str) -> bytes:
-    """A name in DER: text with = is parsed, other text is a common name, an empty one is no name."""
+def name(text: str | bytes) -> bytes:
+    """A name in DER: text with = is parsed, other text is a common name, an empty one is no name; DER stays."""
+    if isinstance(text, bytes):
+        return text
     return Name.parse(text if "=" in text or not text else f"CN={text}").encode()
 
 
 def make(
-    subject: str,
+    subject: str | bytes,
     issuer: Made | None = None,
     *,
     ca: bool | None = None,
@@ -118,19 +120,24 @@ def make(
     outer: bytes | None = None,
     extra: bytes = b"",
     twice: str = "",
+    raw: bytes = b"",
 ) -> Made:
-    """Issue a certificate; ``extensions`` replaces, adds or (None) removes. Without an issuer it signs itself."""
-    own = key_of(key or subject, kind)
+    """Issue a certificate; ``extensions`` replaces, adds or (None) removes, ``raw`` is one more as it stands.
+
+    Without an issuer it signs itself. A subject may be given in DER.
+    """
+    own = key_of(key or str(subject), kind)
     is_ca = ca if ca is not None else issuer is None
     octets = spki(own)
     signer = issuer or Made(None, own, kind)  # type: ignore[arg-type]
     wanted = _usual(octets, issuer, is_ca, length, usage) | dict(extensions or {})
     written = [write(oid, *each) for oid, each in wanted.items() if each is not None]
+    written += [raw] if raw else []
     written += [write(twice, *each)] if twice and (each := wanted[twice]) else []
     above = issuer.certificate.subject_der if issuer else name(subject)
     tbs = der.sequence(
         der.explicit(0, der.integer(version - 1)) if version > 1 else b"",
-        der.integer(serial if serial is not None else _serial(subject, above, key or subject)),
+        der.integer(serial if serial is not None else _serial(subject, above, key or str(subject))),
         inner or KINDS[signer.kind].algorithm,
         above if issuer_name is None else name(issuer_name),
         der.sequence(der.time(begin), der.time(end)),
@@ -262,8 +269,11 @@ def crl_octets(
     this: datetime = NOW - DAY,
     until: datetime | None = NOW + DAY,
     issuer: str | None = None,
+    version: int = 2,
+    generalized: bool = False,
     extensions: Extensions | None = None,
 ) -> bytes:
+    moment = der.generalized_time if generalized else der.time
     identifier = der.sequence(der.implicit(0, signer.certificate.subject_key_identifier or b""))
     wanted: dict[str, tuple[bool, bytes] | None] = {
         oids.AUTHORITY_KEY_IDENTIFIER: (False, identifier),
@@ -271,11 +281,11 @@ def crl_octets(
         **(extensions or {}),
     }
     tbs = der.sequence(
-        der.integer(1),
+        der.integer(version - 1) if version > 1 else b"",
         KINDS[signer.kind].algorithm,
         signer.certificate.subject_der if issuer is None else name(issuer),
-        der.time(this),
-        der.time(until) if until else b"",
+        moment(this),
+        moment(until) if until else b"",
         der.sequence(*lines) if lines else b"",
         der.explicit(0, der.sequence(*(write(oid, *each) for oid, each in wanted.items() if each))),
     )
@@ -370,4 +380,4 @@ def trio(
 ) -> Trio:
     top = make("root", **(root or {}))
     middle = top.issue("ca", **{"ca": True, **(ca or {})})
-    return Trio(middle.issue("leaf", **(leaf or {})), middle, top)
+    return Trio(middle.issue(**{"subject": "leaf", **(leaf or {})}), middle, top)

@@ -311,6 +311,47 @@ def basic_constraints_beside_der(plan: Plan) -> None:
 
 
 @defect
+def path_length_below_zero(plan: Plan) -> None:
+    _extend(plan.parts[-2], oids.BASIC_CONSTRAINTS, (True, der.sequence(der.TRUE, der.integer(-1))))
+
+
+@defect
+def constraints_in_another_order(plan: Plan) -> None:
+    _extend(plan.ca, oids.BASIC_CONSTRAINTS, (True, der.sequence(der.integer(9), der.TRUE)))
+
+
+@defect
+def key_cert_sign_among_unused_bits(plan: Plan) -> None:
+    _extend(plan.ca, oids.KEY_USAGE, (True, bytes.fromhex("03020706")))
+
+
+@defect
+def key_usage_of_no_bits(plan: Plan) -> None:
+    _extend(plan.leaf, oids.KEY_USAGE, (True, bytes.fromhex("04020780")))
+
+
+@defect
+def purposes_that_are_none(plan: Plan) -> None:
+    _extend(plan.leaf, oids.EXTENDED_KEY_USAGE, (False, der.sequence()))
+
+
+@defect
+def address_of_five_octets(plan: Plan) -> None:
+    _extend(plan.leaf, oids.SUBJECT_ALTERNATIVE_NAME, alternative(ip(bytes(5))))
+
+
+@defect
+def unique_identifiers(plan: Plan) -> None:
+    plan.below.update(extra=der.implicit(1, b"\0one") + der.implicit(2, b"\0two"))
+
+
+@defect
+def name_in_its_invisible_letters(plan: Plan) -> None:
+    plan.leaf.update(subject="CN=leaf,O=Ran\u00addom")
+    _extend(plan.parts[1], oids.NAME_CONSTRAINTS, subtrees([], [directory("O=Random,CN=leaf"), directory("O=Random")]))
+
+
+@defect
 def rsa_of_1024_bits(plan: Plan) -> None:
     plan.parts[-2].update(kind="RSA-1024")
 

@@ -122,7 +122,9 @@ def test_pem_der_and_bundles_are_the_same(files: Files, made: Trio, write: Any) 
 
 
 def test_a_chain_in_another_order_is_refused_and_found_in_a_pool(files: Files) -> None:
-    assert run(files.ca, files.leaf, "--roots", files.root, *AT).exit_code == 1
+    reordered = run(files.ca, files.leaf, "--roots", files.root, *AT)
+    assert reordered.exit_code == 1
+    assert reordered.stdout.splitlines()[1].startswith("→ Give the leaf first")
     assert run(files.leaf, "--roots", files.root, *AT).exit_code == 1
     result = run(files.leaf, "--pool", files.ca, "--roots", files.root, *AT)
     assert result.exit_code == 0
@@ -133,7 +135,20 @@ def test_a_root_in_the_chain_is_not_trusted(files: Files) -> None:
     stranger = files.certificates("stranger.pem", trio(root={"key": "stranger"}).root.certificate)
     result = run(files.leaf, files.ca, files.root, "--roots", stranger, *AT)
     assert result.exit_code == 1
-    assert result.stdout.startswith("UNKNOWN_ISSUER")
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("UNKNOWN_ISSUER  CN=root: no trusted root has issued it; one of that name is trusted")
+    assert sum("✗" in line for line in lines) == 1
+    assert sum("✓ signature" in line for line in lines) == 2, "what is below is judged all the same"
+    assert "--roots" in lines[1]
+    assert not lines[3].endswith("trusted")
+
+
+def test_of_what_is_not_looked_at_no_check_is_said_to_hold(files: Files) -> None:
+    huge = trio(leaf={"extensions": {"1.3.6.1.4.1.99999.9": (False, bytes(1 << 16))}}).leaf.certificate
+    result = run(files.certificates("huge.pem", huge), files.ca, "--roots", files.root, *AT)
+    assert result.exit_code == 1
+    assert "more than 65536 are not looked at" in result.stdout
+    assert "✓" not in result.stdout
 
 
 def test_crls_and_ocsp_answers_are_heard(files: Files, made: Trio) -> None:

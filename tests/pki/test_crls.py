@@ -69,7 +69,7 @@ def test_a_full_crl_names_its_issuers_key_and_its_number_and_no_distribution_poi
 def test_a_part_names_the_very_address_of_its_certificates(world: World) -> None:
     entry = world.issue("SECC_2", "secc001")
     addresses = Addresses(BASE)
-    place = addresses.crl("cpo-sub2-2", addresses.shard(entry.serial))
+    place = addresses.crl(world.issuers.standing().by_slug["cpo-sub2-2"], addresses.shard(entry.serial))
     crl = x509.load_der_x509_crl(make(world, "cpo-sub2-2", [], place))
     point = crl.extensions.get_extension_for_class(x509.IssuingDistributionPoint)
     assert point.critical

@@ -15,10 +15,9 @@ from voltroot.app.backend import Backend
 from voltroot.cli.inspect import LARGEST, Moment
 from voltroot.cli.inspection import judgements
 from voltroot.cli.inspection.describe import certificates_in
-from voltroot.cli.inspection.documents import DEFAULT_PASSWORDS
+from voltroot.cli.inspection.documents import DEFAULT_PASSWORDS, OcspAnswer
 from voltroot.cli.inspection.printing import printable
 from voltroot.cli.inspection.readers import Contents, read
-from voltroot.cli.inspection.statuses import OcspAnswer
 from voltroot.cli.options import backend_options, load_config
 from voltroot.errors import Failure, Malformed
 from voltroot.pki.answers import Answer
@@ -56,7 +55,7 @@ Examples:
     show_default=True,
     help="Whose status has to be known; leaf: where there is evidence at all.",
 )
-@click.option("--strict", is_flag=True, help="Refuse lapses of RFC 5280 section 4 too, and of the profile.")
+@click.option("--strict", is_flag=True, help="Refuse lapses of RFC 5280 sections 4 and 5 too, and of the profile.")
 @click.option("--brief", is_flag=True, help="Show only the checks that failed.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @backend_options

@@ -25,6 +25,8 @@ from voltroot.pki.extensions import (
     read_basic_constraints,
     read_extensions,
     read_key_usage,
+    read_purposes,
+    read_subject_key_identifier,
 )
 from voltroot.pki.names import Name
 from voltroot.pki.signatures import Signed
@@ -149,13 +151,14 @@ class Certificate:
     @cached_property
     def extended_key_usage(self) -> tuple[str, ...]:
         """The purposes named by extKeyUsage."""
-        return tuple(der.read_oid(part.content) for part in self._parts(oids.EXTENDED_KEY_USAGE))
+        extension = self.extensions.get(oids.EXTENDED_KEY_USAGE)
+        return read_purposes(extension.value) if extension else ()
 
     @cached_property
     def subject_key_identifier(self) -> bytes | None:
         """The octets of the subjectKeyIdentifier."""
         extension = self.extensions.get(oids.SUBJECT_KEY_IDENTIFIER)
-        return der.read(extension.value).content if extension else None
+        return read_subject_key_identifier(extension.value) if extension else None
 
     @cached_property
     def authority_key_identifier(self) -> bytes | None:
@@ -270,7 +273,10 @@ def _read(octets: bytes) -> Certificate:
         version = der.read_integer(der.read(parts.pop(0).content).content) + 1
     serial, inner, issuer, validity, subject, spki, *rest = parts
     not_before, not_after = der.children(validity.content)
-    extensions = next((part for part in rest if part.tag == 0xA3), None)
+    tags = [part.tag for part in rest]
+    if tags != [0xA3] and tags != sorted({*tags} & ({0x81, 0x82, 0xA3} if version > 1 else set())):
+        raise Malformed("this is not an X.509 certificate: something stands beside its extensions")
+    extensions = rest[-1] if 0xA3 in tags else None
     return Certificate(
         der=octets,
         tbs=tbs.whole,

@@ -40,14 +40,19 @@ def judge(
     trial = _trial(roots, at, revoked, inputs, evidence, [*chain, *pool])
     if (fault := _out_of_bounds(chain, trial)) is not None:
         return fault
-    if any(chain[-1].der == root.der for root in roots):
+    if chain[-1].der in [root.der for root in roots]:
         return trial.judge(tuple(chain))
-    top, objections = chain[-1], []
+    top, objections, likeliest = chain[-1], [], None
     for root in Shelf(roots).issuers_of(top, at):
-        objection = trial.effort.objection(top.signed, root)
-        if objection is None:
-            return trial.judge((*chain, root))
-        objections.append(objection)
+        if (objection := trial.effort.objection(top.signed, root)) is not None:
+            objections.append(objection)
+            continue
+        judgement = trial.judge((*chain, root))
+        if judgement.verdict is Verdict.OK:
+            return judgement
+        likeliest = likeliest or judgement
+    if likeliest is not None:
+        return replace(likeliest, signatures=trial.effort.signatures)
     findings = _unanchored(trial.findings(tuple(chain)), len(chain) - 1, objections)
     return conclude(chain, findings, signatures=trial.effort.signatures)
 
@@ -82,7 +87,7 @@ def _trial(
 ) -> Trial:
     small = [each for each in pool if len(each.der) <= LARGEST]
     evidence = replace(evidence, revoked={*evidence.revoked, *revoked}) if revoked else evidence
-    return Trial(at, iso15118.inputs_for(inputs), tuple(roots), small, evidence)
+    return Trial(at, iso15118.inputs_for(inputs) if inputs.purpose else inputs, tuple(roots), small, evidence)
 
 
 def _out_of_bounds(chain: Sequence[Certificate], trial: Trial) -> Judgement | None:

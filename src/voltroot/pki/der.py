@@ -108,6 +108,9 @@ class Element(NamedTuple):
 
 def read(data: bytes) -> Element:
     """Read the one element that the octets hold, or raise Malformed."""
+    size = len(data) - 2
+    if 0 <= size < 0x80 and data[1] == size:  # as most are
+        return Element(data[0], data[2:], data)
     element, end = _element(data, 0)
     if end != len(data):
         raise Malformed(f"{len(data) - end} octets follow the end of the ASN.1 element")
@@ -159,14 +162,17 @@ def read_integer(content: bytes) -> int:
     """Return the value of an INTEGER's content."""
     if not content:
         raise Malformed("an integer has no octets")
+    if len(content) > 128:  # the number could not be printed
+        raise Malformed("an integer is longer than any that is in use")
     return int.from_bytes(content, "big", signed=True)
 
 
 def read_named_bits(content: bytes) -> int:
     """Return a BIT STRING of named bits as a 16-bit value, bit 0 the highest."""
-    if not content:
-        raise Malformed("a bit string has no octets")
-    return int.from_bytes(content[1:3].ljust(2, b"\x00"), "big")
+    if not content or content[0] > (7 if len(content) > 1 else 0):
+        raise Malformed("a bit string is out of shape")
+    used = int.from_bytes(content[1:], "big") >> content[0] << content[0]  # What is not in use says nothing.
+    return used >> 8 * (len(content) - 3) if len(content) > 3 else used << 8 * (3 - len(content))
 
 
 def read_octets(element: Element) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +28,9 @@ _UNDERSTOOD = {
     oids.ISSUING_DISTRIBUTION_POINT,
     oids.FRESHEST_CRL,
 }
+# RFC 5280 5.2.1, 5.2.3 to 5.2.6
+_CRITICAL = dict.fromkeys(_UNDERSTOOD, False) | {oids.DELTA_CRL_INDICATOR: True, oids.ISSUING_DISTRIBUTION_POINT: True}
+_TRUE = re.compile(rb"\x01\x01[^\x00]")  # in whatever octets
 _UNDERSTOOD_IN_LINES = {oids.CRL_REASON, oids.CERTIFICATE_ISSUER, oids.INVALIDITY_DATE}
 
 
@@ -53,6 +57,7 @@ class Crl:
     issuer: bytes
     this_update: datetime
     next_update: datetime | None
+    time_tags: tuple[int, ...]
     lines: bytes
     extension_list: tuple[tuple[str, Extension], ...]
     number: int | None
@@ -83,7 +88,9 @@ class Crl:
         """Why the list must not be used, whoever signed it; None where nothing speaks against it."""
         if self.inner_algorithm != self.signed.algorithm:
             return "its signature algorithm is another inside than outside"
-        if self.version != 2 and self.extension_list:
+        if self.version not in (1, 2):
+            return f"its version is {self.version}, which there is not"
+        if self.version == 1 and self.extension_list:
             return "it has extensions, but is not of version 2"
         if len(self.extensions) != len(self.extension_list):
             return "an extension stands there twice"
@@ -95,8 +102,25 @@ class Crl:
         unknown += self._odd_lines()
         return f"it has a critical extension that is not understood: {unknown[0]}" if unknown else None
 
+    @property
+    def lapse(self) -> str | None:
+        """What RFC 5280 section 5 demands of those who issue CRLs, and the list lacks; None where it lacks nothing."""
+        for oid, critical in _CRITICAL.items():
+            if oid in self.extensions and self.extensions[oid].critical is not critical:
+                return f"{oids.name(oid)} {'has to be' if critical else 'must not be'} critical"
+        for oid in (oids.AUTHORITY_KEY_IDENTIFIER, oids.CRL_NUMBER):
+            if oid not in self.extensions:
+                return f"it has no {oids.name(oid)}"
+        for tag, moment in zip(self.time_tags, (self.this_update, self.next_update), strict=False):
+            if tag == der.GENERALIZED_TIME and moment and moment.year < 2050:
+                return f"{moment:%Y-%m-%d} is a GeneralizedTime"
+        return None
+
     def find(self, issuer: bytes, serial: int) -> Line | None:
         """Return what the list says of a certificate, or None."""
+        if der.integer(serial)[2:] not in self.lines:
+            # The octets of the number stand nowhere in most lists, and looking for them is fast.
+            return None
         if not self.scope.indirect:
             return self._find_own(serial) if names.same(self.issuer, issuer) else None
         mine = (line for line in self.entries() if line.serial == serial and names.same(line.issuer, issuer))
@@ -111,10 +135,6 @@ class Crl:
             yield line
 
     def _find_own(self, serial: int) -> Line | None:
-        number = der.integer(serial)
-        if number[2:] not in self.lines:
-            # The octets of the number stand nowhere in most lists, and looking for them is fast.
-            return None
         for start, stop in self._spans():
             if der.read_integer(self.lines[slice(*der.extent(self.lines, start))]) == serial:
                 return self._read_line(start, stop, self.issuer)
@@ -138,7 +158,7 @@ class Crl:
 
     def _odd_lines(self) -> Iterator[str]:
         """Critical extensions of lines that are not understood: a list that has one tells nothing (RFC 5280 5.3)."""
-        for start, stop in self._spans() if der.TRUE in self.lines else ():
+        for start, stop in self._spans() if _TRUE.search(self.lines) else ():
             _serial, _at, *rest = der.children(self.lines[start:stop])
             for oid, extension in read_extensions(rest[0].whole) if rest else ():
                 if extension.critical and oid not in _UNDERSTOOD_IN_LINES:
@@ -171,6 +191,7 @@ def _read(octets: bytes) -> Crl:
         issuer=issuer.whole,
         this_update=der.read_time(this_update),
         next_update=der.read_time(next_update) if next_update else None,
+        time_tags=tuple(each.tag for each in (this_update, next_update) if each),
         lines=lines.content if lines else b"",
         extension_list=extension_list,
         number=_number(values.get(oids.CRL_NUMBER)),

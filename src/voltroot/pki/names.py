@@ -63,6 +63,10 @@ _VALUE = re.compile(  # where one branch matches no other does, so that no text 
 _SEPARATOR = re.compile(r" *([+,;]|\Z)")
 _ESCAPED = re.compile(r"((?:\\[0-9A-Fa-f]{2})+)|\\(.)")
 _TO_ESCAPE = re.compile(r'[\\"+,;<>]|\A[ #]| \Z')
+_TO_IGNORE = re.compile(  # what nobody sees (RFC 4518 2.2)
+    "[\xad\u034f\u06dd\u070f\u1806\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2063\u206a-\u206f"
+    "\ufe00-\ufe0f\ufeff\ufff9-\ufffc]"
+)
 _TO_KEEP_APART = re.compile(r"[\\+,]")
 
 
@@ -101,7 +105,10 @@ class Attribute:
         value = self.value
         if self.tag == RAW:
             return self.oid + value
-        folded = value.lower() if value.isascii() else normalize("NFKC", normalize("NFKC", value).casefold())
+        if value.isascii():
+            folded = value.lower()
+        else:
+            folded = normalize("NFKC", normalize("NFKC", _TO_IGNORE.sub("", value)).casefold())
         folded = " ".join(folded.split())
         return f"{self.oid}=" + _TO_KEEP_APART.sub(r"\\\g<0>", folded)
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from enum import IntFlag
 
 from voltroot.errors import Malformed
-from voltroot.pki import der, general_names
-from voltroot.pki.general_names import DIRECTORY, GeneralName
+from voltroot.pki import der
+from voltroot.pki.extensions import DIRECTORY, GeneralName, read_names
+
+MOST_NAMES = 32  # of one distribution point
 
 _POINT, _FULL_NAME, _RELATIVE_NAME = 0xA0, 0xA0, 0xA1
 
@@ -67,7 +69,7 @@ def read_scope(value: bytes, issuer: bytes) -> Scope:
 
 def _read_point(content: bytes, issuer: bytes) -> DistributionPoint:
     parts = _parts(content)
-    issuers = tuple(general_names.read(parts.get(0xA2, b"")))
+    issuers = tuple(read_names(parts.get(0xA2, b"")))
     # A relative name is relative to the CRL issuer, which is the CA unless another is named.
     above = next((name.content for name in issuers if name.tag == DIRECTORY), issuer)
     names = _names(parts[_POINT], above) if _POINT in parts else ()
@@ -79,7 +81,10 @@ def _read_point(content: bytes, issuer: bytes) -> DistributionPoint:
 def _names(content: bytes, issuer: bytes) -> tuple[GeneralName, ...]:
     name = der.read(content)
     if name.tag == _FULL_NAME:
-        return tuple(general_names.read(name.content))
+        names = tuple(read_names(name.content))
+        if len(names) > MOST_NAMES:
+            raise Malformed(f"a distribution point has {len(names)} names, more than {MOST_NAMES}")
+        return names
     if name.tag != _RELATIVE_NAME:
         raise Malformed("the name of a distribution point is out of shape")
     rdn = der.tlv(der.SET, name.content)

@@ -87,26 +87,24 @@ def read_key(spki: bytes) -> Key:
         raise UnsupportedSuite("the public key is of a kind or on a curve that is not known here") from error
     except (ValueError, TypeError) as error:
         raise Malformed("the public key cannot be read") from error
+    algorithm, _bits = der.children(der.read_sequence(spki))
+    oid, *parameters = der.children(algorithm.content)
     match public:
         case ec.EllipticCurvePublicKey():
             if public.curve.name not in CURVES:
                 raise UnsupportedSuite(f"the curve {public.curve.name} is not accepted")
+            if parameters[0].tag != der.OID:  # RFC 5480 2.1.1: specifiedCurve must not be used
+                raise UnsupportedSuite("a curve that is written out instead of named is not accepted")
             return Key(public)
         case ed25519.Ed25519PublicKey() | ed448.Ed448PublicKey():
             return Key(public)
         case rsa.RSAPublicKey():
             if public.key_size not in RSA_BITS:
                 raise UnsupportedSuite(f"an RSA key of {public.key_size} bits is not accepted")
-            return _read_rsa(public, spki)
+            if der.read_oid(oid.content) != _PSS:
+                return Key(public)
+            return Key(public, for_pss=True, only=_read_pss(parameters[0]) if parameters else None)
     raise UnsupportedSuite("the public key is of no kind that signs")
-
-
-def _read_rsa(public: rsa.RSAPublicKey, spki: bytes) -> Key:
-    algorithm, _bits = der.children(der.read(spki).content)
-    oid, *parameters = der.children(algorithm.content)
-    if der.read_oid(oid.content) != _PSS:
-        return Key(public)
-    return Key(public, for_pss=True, only=_read_pss(parameters[0]) if parameters else None)
 
 
 def _allows(key: Key, used: Pss | None) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from pathing import NOW, alternative, chain, directory, dns, email, ip, make, subtrees, trio, uri
 from voltroot.pki import der, oids
 from voltroot.pki.chains import Inputs, Judgement, Verdict, judge
-from voltroot.pki.general_names import DIRECTORY, DNS, GeneralName
+from voltroot.pki.extensions import DIRECTORY, DNS, GeneralName
 
 OTHER_NAME = der.explicit(0, der.oid("1.3.6.1.4.1.99999.2"), der.explicit(0, der.NULL_VALUE))
 
@@ -22,7 +22,7 @@ def judged(names: list[bytes], permitted: list[bytes] = [], excluded: list[bytes
         leaf={**leaf, "extensions": san | leaf.get("extensions", {})},
     )
     judgement = judge(made.path, made.roots, NOW)
-    assert {each.rule for each in judgement.findings} <= {"name_constraints"}, judgement.text
+    assert {each.rule for each in judgement.findings} <= {"name_constraints", "extensions"}, judgement.text
     return judgement
 
 
@@ -50,6 +50,8 @@ PERMITTED: list[tuple[bytes, bytes, bool]] = [
     (email("A@example.com"), email("a@example.com"), False),
     (email("b@example.com"), email("a@example.com"), False),
     (email("no-at-sign"), email("example.com"), False),
+    (email("a@evil.test@example.com"), email("example.com"), False),
+    (email('"a@evil.test"@example.com'), email("example.com"), True),
     (uri("https://example.com/path"), uri("example.com"), True),
     (uri("https://user@EXAMPLE.com:8443?x#y"), uri("example.com"), True),
     (uri("https://sub.example.com/"), uri("example.com"), False),
@@ -85,7 +87,9 @@ def test_what_is_excluded_is_refused_and_so_is_what_cannot_be_compared(name: byt
     if within:
         assert verdict is Verdict.CHAIN_ERROR
     else:
-        comparable = not any(odd in name for odd in (b"com.", b"sp ace", b"\xc3", b"no-at", b"10.1", b"[", b"urn"))
+        comparable = not any(
+            odd in name for odd in (b"com.", b"sp ace", b"\xc3", b"no-at", b"a@evil.test@", b"10.1", b"[", b"urn")
+        )
         unread = name == ip(bytes(5))
         wild = name == dns("*.example.com")  # which may stand for the excluded name
         assert (verdict is Verdict.OK) is (comparable and not unread and not wild)
@@ -99,6 +103,7 @@ def test_directory_names_are_compared_from_the_top_and_without_regard_to_spellin
 
     assert of("CN=x,OU=U,O=O,C=DE", "O=O,C=DE") is Verdict.OK
     assert of("CN=x,OU=U,O=o  ,C=de", "O=O,C=DE") is Verdict.OK
+    assert of("CN=x,OU=U,O=o\u00ad\u200b,C=de", "O=O,C=DE") is Verdict.OK
     assert of("CN=x,C=DE,O=O", "O=O,C=DE") is Verdict.CHAIN_ERROR
     assert of("CN=x,O=P,C=DE", "O=O,C=DE") is Verdict.CHAIN_ERROR
     assert of("O=O,C=DE", "CN=x,O=O,C=DE") is Verdict.CHAIN_ERROR
@@ -163,6 +168,8 @@ MALFORMED = {
     "an address without a mask": subtrees([ip(bytes((10, 0, 0, 0)))]),
     "a minimum": (True, der.sequence(der.explicit(0, der.sequence(dns("a.test"), der.implicit(0, b"\x01"))))),
     "a maximum": (True, der.sequence(der.explicit(0, der.sequence(dns("a.test"), der.implicit(1, b"\x05"))))),
+    "a DNS name in another encoding": subtrees([der.explicit(2, b"a.test")]),
+    "a subtree that is none": (True, der.sequence(der.explicit(0, der.tlv(der.SET, dns("a.test"))))),
     "no base": (True, der.sequence(der.explicit(0))),
 }
 

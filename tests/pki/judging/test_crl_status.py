@@ -80,6 +80,8 @@ UNUSABLE: dict[str, dict[str, Any]] = {
     "from the future": {"this": NOW + DAY, "until": NOW + 9 * DAY},
     "without a next update": {"until": None},
     "with an unknown critical extension": {"extensions": {"1.3.6.1.4.1.99999.9": (True, b"")}},
+    "of a version that there is not": {"version": 3},
+    "of version 1 with extensions": {"version": 1},
     "about attribute certificates": {"extensions": {oids.ISSUING_DISTRIBUTION_POINT: scope(attributes=True)}},
 }
 
@@ -92,9 +94,29 @@ def test_a_crl_that_cannot_be_used_leaves_the_status_open(made: Trio, parts: dic
     assert judged(made, crl(made.ca, **parts), crl(made.ca)).verdict is Verdict.OK
 
 
+NUMBER, SCOPE, AUTHORITY = oids.CRL_NUMBER, oids.ISSUING_DISTRIBUTION_POINT, oids.AUTHORITY_KEY_IDENTIFIER
+LAPSES: dict[str, dict[str, Any]] = {
+    "without a number": {"extensions": {NUMBER: None}},
+    "with a critical number": {"extensions": {NUMBER: (True, der.integer(1))}},
+    "without an authorityKeyIdentifier": {"extensions": {AUTHORITY: None}},
+    "whose scope is not critical": {"extensions": {SCOPE: (False, scope()[1])}},
+    "with a GeneralizedTime before 2050": {"generalized": True},
+}
+
+
+@pytest.mark.parametrize("parts", LAPSES.values(), ids=LAPSES)
+def test_a_lapse_of_section_5_makes_a_crl_useless_to_the_strict_only(made: Trio, parts: dict[str, Any]) -> None:
+    assert judged(made, crl(made.ca, **parts)).verdict is Verdict.OK
+    assert rule(judged(made, crl(made.ca, **parts), strict=True)) == "status"
+    assert judged(made, crl(made.ca), strict=True).verdict is Verdict.OK
+
+
 def test_a_crl_with_a_line_that_is_not_understood_says_nothing_of_anybody(made: Trio) -> None:
     odd = revoked(99, extensions={"1.3.6.1.4.1.99999.9": (True, b"")})
     assert rule(judged(made, crl(made.ca, odd))) == "status"
+    otherwise_true = odd.replace(der.TRUE, b"\x01\x01\x01")
+    assert otherwise_true != odd
+    assert rule(judged(made, crl(made.ca, otherwise_true))) == "status"
 
 
 def test_a_crl_that_is_too_old_still_revokes(made: Trio, mine: bytes) -> None:

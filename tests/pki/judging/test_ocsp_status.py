@@ -7,7 +7,22 @@ from typing import Any
 
 import pytest
 
-from pathing import NOW, Made, Trio, answer, answer_octets, chain, crl, delegate, make, purposes, revoked, single, trio
+from pathing import (
+    NOW,
+    PKCS1_SHA256,
+    Made,
+    Trio,
+    answer,
+    answer_octets,
+    chain,
+    crl,
+    delegate,
+    make,
+    purposes,
+    revoked,
+    single,
+    trio,
+)
 from voltroot.errors import Malformed
 from voltroot.pki import answers, der, ocsp, oids
 from voltroot.pki.answers import Answer
@@ -75,6 +90,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "expired": ({"begin": NOW - 9 * DAY, "end": NOW - DAY}, "not valid"),
     "not yet valid": ({"begin": NOW + DAY, "end": NOW + 9 * DAY}, "not valid"),
     "with an unknown critical extension": ({"extensions": ODD}, "critical"),
+    "of two signature algorithms": ({"inner": PKCS1_SHA256}, "another inside than outside"),
+    "with an extension twice": ({"twice": oids.KEY_USAGE}, "twice"),
 }
 
 

@@ -20,7 +20,9 @@ from pathing import (
     alternative,
     chain,
     dns,
+    ip,
     make,
+    mappings,
     policy_constraints,
     purposes,
     subtrees,
@@ -131,13 +133,80 @@ BROKEN: list[tuple[str, dict[str, Mapping[str, Any]], list[tuple[int, str]]]] = 
     ("a leaf has a path length", {"leaf": {"length": 0}}, [(0, "basic_constraints")]),
     ("a leaf has name constraints", {"leaf": {"extensions": {oids.NAME_CONSTRAINTS: subtrees([dns("a.b")])}}},
      [(0, "for_cas_only")]),
-    ("subjectAltName is empty", {"leaf": {"extensions": {oids.SUBJECT_ALTERNATIVE_NAME: alternative()}}},
-     [(0, "not_empty")]),
-    ("extKeyUsage is empty", {"leaf": {"extensions": {oids.EXTENDED_KEY_USAGE: purposes()}}}, [(0, "not_empty")]),
+    ("a CA's policy mappings are none", {"ca": {"extensions": {oids.POLICY_MAPPINGS: mappings()}}},
+     [(1, "constraints")]),
+    ("a name is none", {"leaf": {"subject": b"\x30\x02\x31\x00"}}, [(0, "names_present")]),
+    ("a name is empty in more octets than it needs", {"leaf": {"subject": b"\x30\x81\x00"}}, [(0, "names_present")]),
     ("policyConstraints are empty", {"ca": {"extensions": {oids.POLICY_CONSTRAINTS: policy_constraints()}}},
      [(1, "constraints")]),
     ("name constraints are empty", {"ca": {"extensions": {oids.NAME_CONSTRAINTS: subtrees()}}}, [(1, "constraints")]),
 ]  # fmt: skip
+
+
+UNREADABLE: list[tuple[str, str, bytes]] = [
+    ("a cA that is said twice", oids.BASIC_CONSTRAINTS, der.sequence(b"\x01\x01\x00", der.TRUE)),
+    ("parts in another order", oids.BASIC_CONSTRAINTS, der.sequence(der.integer(3), der.TRUE)),
+    ("a path length below 0", oids.BASIC_CONSTRAINTS, der.sequence(der.TRUE, der.integer(-1))),
+    ("a SET", oids.BASIC_CONSTRAINTS, der.tlv(der.SET, der.TRUE)),
+    ("something else beside cA", oids.BASIC_CONSTRAINTS, der.sequence(der.TRUE, der.NULL_VALUE)),
+    ("octets in place of bits", oids.KEY_USAGE, bytes.fromhex("04020006")),
+    ("nine unused bits of eight", oids.KEY_USAGE, bytes.fromhex("03020906")),
+    ("unused bits of none", oids.KEY_USAGE, bytes.fromhex("030101")),
+    ("purposes that are none", oids.EXTENDED_KEY_USAGE, der.sequence()),
+    ("purposes that are strings", oids.EXTENDED_KEY_USAGE, der.sequence(der.octet_string(b"+"))),
+    ("no alternative name", oids.SUBJECT_ALTERNATIVE_NAME, der.sequence()),
+    ("an alternative name of no form", oids.SUBJECT_ALTERNATIVE_NAME, der.sequence(der.NULL_VALUE)),
+    ("an alternative name that breaks off", oids.SUBJECT_ALTERNATIVE_NAME, bytes.fromhex("3003820961")),
+    ("an empty DNS name", oids.SUBJECT_ALTERNATIVE_NAME, der.sequence(dns(""))),
+    ("a DNS name beside ASCII", oids.SUBJECT_ALTERNATIVE_NAME, der.sequence(dns("b\xfccher.test"))),
+    ("an address of five octets", oids.SUBJECT_ALTERNATIVE_NAME, der.sequence(ip(bytes(5)))),
+    ("a directory name that is none", oids.SUBJECT_ALTERNATIVE_NAME, der.sequence(der.explicit(4, der.NULL_VALUE))),
+    ("a key identifier that is a sequence", oids.SUBJECT_KEY_IDENTIFIER, der.sequence()),
+    ("an issuer's key identifier that is a string", oids.AUTHORITY_KEY_IDENTIFIER, der.octet_string(b"key")),
+    ("a place of CRLs that breaks off", oids.CRL_DISTRIBUTION_POINTS, bytes.fromhex("3003300580")),
+    ("a place of CRLs without a name", oids.CRL_DISTRIBUTION_POINTS, der.sequence(der.sequence())),
+    ("access without a location", oids.AUTHORITY_INFO_ACCESS, der.sequence(der.sequence(der.oid(oids.OCSP)))),
+]
+
+
+@pytest.mark.parametrize(("oid", "value"), [row[1:] for row in UNREADABLE], ids=[row[0] for row in UNREADABLE])
+def test_what_an_extension_says_has_to_be_readable(oid: str, value: bytes) -> None:
+    """A judge that guesses differs from the next one."""
+    assert rules(judged(trio(leaf={"extensions": {oid: (False, value)}})))[-1] == (0, "extensions")
+
+
+def test_bits_that_are_not_in_use_say_nothing() -> None:
+    """keyCertSign lies among them."""
+    made = trio(ca={"extensions": {oids.KEY_USAGE: (True, bytes.fromhex("03020706"))}})
+    assert rules(judged(made)) == [(1, "key_cert_sign")]
+
+
+BESIDE: dict[str, dict[str, Any]] = {
+    "a second block of extensions": {"extra": der.explicit(3, der.sequence())},
+    "something of no meaning": {"extra": der.explicit(7, der.NULL_VALUE)},
+    "unique identifiers in another order": {"extra": der.implicit(2, b"\0x") + der.implicit(1, b"\0x")},
+    "a unique identifier in version 1": {"version": 1, "extra": der.implicit(1, b"\0x")},
+}
+
+
+@pytest.mark.parametrize("parts", BESIDE.values(), ids=BESIDE)
+def test_a_certificate_with_something_beside_its_extensions_is_none(parts: dict[str, Any]) -> None:
+    with pytest.raises(Malformed):
+        trio(leaf=parts)
+    assert judged(trio(leaf={"extra": der.implicit(1, b"\0x") + der.implicit(2, b"\0x")})).verdict is Verdict.OK
+
+
+def test_a_serial_number_without_end_makes_no_certificate() -> None:
+    assert rules(judged(trio(leaf={"serial": 1 << 1000}))) == [(0, "serial_number")]
+    with pytest.raises(Malformed):
+        trio(leaf={"serial": 1 << 40_000})
+
+
+@pytest.mark.parametrize("critical", [b"\x01\x00", b"\x02\x01\x00", b"\x01\x02\x00\x00"])
+def test_an_extension_is_critical_or_not_without_a_doubt(critical: bytes) -> None:
+    odd = der.sequence(der.oid(UNKNOWN_OID), critical, der.octet_string(b""))
+    with pytest.raises(Malformed):
+        trio(leaf={"raw": odd})
 
 
 @pytest.mark.parametrize(("parts", "expected"), [row[1:] for row in BROKEN], ids=[row[0] for row in BROKEN])
@@ -176,6 +245,7 @@ def test_other_octets_than_those_of_der_are_refused_by_the_strict_only() -> None
     made = trio(leaf={"extensions": {oids.BASIC_CONSTRAINTS: (True, bytes.fromhex("3003010100"))}})
     assert judged(made).verdict is Verdict.OK
     assert rules(judged(made, strict=True)) == [(0, "encoding")]
+    assert rules(judged(trio(leaf={"subject": bytes.fromhex("3004310230ff")}), strict=True)) == [(0, "encoding")]
 
 
 def test_a_leaf_without_a_name_needs_a_critical_alternative_name() -> None:
@@ -228,6 +298,20 @@ ANCHORS: list[tuple[str, dict[str, Any], str]] = [
 @pytest.mark.parametrize(("parts", "rule"), [row[1:] for row in ANCHORS], ids=[row[0] for row in ANCHORS])
 def test_what_an_anchor_says_of_itself_binds(parts: dict[str, Any], rule: str) -> None:
     assert (2, rule) in rules(judged(trio(root=parts)))
+
+
+def test_the_form_of_an_anchor_is_a_matter_of_the_strict() -> None:
+    made = trio(root={"extensions": {oids.BASIC_CONSTRAINTS: (False, der.sequence(der.TRUE))}})
+    assert judged(made).findings == ()
+    assert rules(judged(made, strict=True)) == [(2, "constraints_critical")]
+
+
+def test_of_two_anchors_with_one_name_and_key_either_will_do() -> None:
+    made = trio()
+    narrow = make("root", length=0, serial=7)
+    for roots in (chain(narrow, made.root), chain(made.root, narrow)):
+        assert judge(made.path, roots, NOW).verdict is Verdict.OK
+    assert rules(judge(made.path, chain(narrow), NOW)) == [(1, "path_length")]
 
 
 def test_an_anchor_of_version_1_is_a_ca_because_it_is_trusted() -> None:

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Sequence
 from voltroot.cli.inspection import possession, revocations
 from voltroot.cli.inspection.certificates import certificate_section
 from voltroot.cli.inspection.chains import chain_section
-from voltroot.cli.inspection.documents import CertificateBag, CertificationRequest, Pfx, PublicHalf
+from voltroot.cli.inspection.documents import CertificateBag, CertificationRequest, OcspAnswer, Pfx, PublicHalf
 from voltroot.cli.inspection.readers import Contents, Item
 from voltroot.cli.inspection.reports import Fact, Report, Section, Sight, counted
-from voltroot.cli.inspection.statuses import OcspAnswer
 from voltroot.pki import ocsp
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.lists import Crl

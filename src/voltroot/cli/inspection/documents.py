@@ -1,16 +1,18 @@
-"""Requests, keys and their containers as values: PKCS#10, PKCS#8, SubjectPublicKeyInfo, PKCS#12, PKCS#7."""
+"""What files hold beside certificates and CRLs, as values: requests, keys, their containers, and OCSP answers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import IntEnum
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key, pkcs12
 
 from voltroot.cli.inspection.shapes import inside, parts, read_octets, reads, take, want
 from voltroot.errors import Malformed, Refused
-from voltroot.pki import der
+from voltroot.pki import answers, der
+from voltroot.pki.answers import Answer
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.der import Element
 from voltroot.pki.names import Name
@@ -55,6 +57,25 @@ class CertificateBag:
     """A PKCS#7 message that only carries certificates (RFC 5652 5, as EST uses it)."""
 
     certificates: tuple[Certificate, ...]
+
+
+class OcspStatus(IntEnum):
+    """How the responder fared (RFC 6960 4.2.1)."""
+
+    SUCCESSFUL = 0
+    MALFORMED_REQUEST = 1
+    INTERNAL_ERROR = 2
+    TRY_LATER = 3
+    SIG_REQUIRED = 5
+    UNAUTHORIZED = 6
+
+
+@dataclass(frozen=True, slots=True)
+class OcspAnswer:
+    """An OCSP response; only a successful one has a body."""
+
+    status: OcspStatus
+    body: Answer | None
 
 
 class Password:
@@ -150,6 +171,18 @@ def read_bag(octets: bytes) -> CertificateBag:
         want(fields, tag)
     certificates = want(fields, 0xA0)
     return CertificateBag(tuple(Certificate.read(part.whole) for part in parts(certificates)))
+
+
+@reads("an OCSP answer")
+def read_ocsp_answer(octets: bytes) -> OcspAnswer:
+    """Read an OCSPResponse in DER, or raise Malformed."""
+    fields = parts(der.read(octets))
+    status = OcspStatus(der.read_integer(want(fields, der.ENUMERATED).content))
+    if status is OcspStatus.SUCCESSFUL:
+        return OcspAnswer(status, answers.read(octets))
+    if fields:
+        raise Malformed("it claims failure and holds an answer")
+    return OcspAnswer(status, None)
 
 
 def _read_attribute(attribute: Element) -> tuple[str, tuple[Element, ...]]:

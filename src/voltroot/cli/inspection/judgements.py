@@ -12,19 +12,23 @@ import click
 from voltroot.cli.inspection.printing import printable
 from voltroot.cli.inspection.reports import Json, iso, moment, serial
 from voltroot.cli.inspection.signers import short_name_of
-from voltroot.errors import Failure
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.chains import Evidence, Finding, Inputs, Judgement, Verdict
 from voltroot.pki.judging.codes import CODES
-from voltroot.pki.judging.findings import name_of
+from voltroot.pki.judging.findings import Rule, name_of
 from voltroot.pki.judging.forms import rules as form_rules
-from voltroot.pki.judging.rule import Rule
 from voltroot.pki.judging.trial import asked
 from voltroot.pki.profiles import profiles
 from voltroot.pki.recognise import recognise
 
 HOLDS, FAILS, REMARK, UNASKED = ("✓", "green"), ("✗", "red"), ("!", "yellow"), ("–", "bright_black")
 UNSPOKEN = ("octets", "issuer_key", "critical_2022")  # not worth a line unless broken
+ADVICE = {
+    "issuer_name": "Give the leaf first, and after each certificate its issuer; or the CAs with --pool, in any order.",
+    "anchor": "If its root is to be trusted, name it with --roots; if a CA is missing in between, add it to the chain.",
+    "status": "Give newer CRLs or OCSP answers with --crl and --ocsp, and their signers with --pool; or use --status.",
+}
+OF_LIMITS = ("length", "octets")  # what breaks one is not looked at further
 ON_STATUS = ("revoked", "status", "status_told")
 
 
@@ -57,6 +61,8 @@ class Report:
         colour = "green" if judgement.verdict is Verdict.OK else "red"
         reason = judgement.text or f"the chain is good on {moment(self.at)}"
         yield f"{click.style(judgement.verdict, fg=colour, bold=True)}  {printable(reason)}"
+        if judgement.deciding and (advice := ADVICE.get(judgement.deciding.rule)):
+            yield click.style(f"→ {advice}", fg="cyan")
         yield from (_line(_found(each)) for each in judgement.findings if each.place is None)
         for place in reversed(range(len(judgement.path))):
             depth = len(judgement.path) - 1 - place
@@ -109,10 +115,12 @@ class Report:
         return [each for each in self.judgement.findings if each.place == place]
 
     def _rules(self, place: int) -> tuple[Rule[Any], ...]:
-        path = self.judgement.path
-        if not self.judgement.anchored:
-            return ()
-        return asked(self.inputs, is_anchor=place == len(path) - 1, is_leaf=place == 0)
+        judgement = self.judgement
+        if judgement.anchored:
+            return asked(self.inputs, is_anchor=self._is_top(place), is_leaf=place == 0)
+        # Those below one that nobody trusted has issued are judged as if it were trusted.
+        beyond = self._is_top(place) or any(each.rule in OF_LIMITS for each in judgement.findings)
+        return () if beyond else asked(self.inputs, is_anchor=False, is_leaf=place == 0)
 
     def _status(self, rule: Rule[Any]) -> Check:
         if self.evidence.crls or self.evidence.answers:
@@ -121,14 +129,12 @@ class Report:
 
     def _head(self, place: int) -> str:
         own = self.judgement.path[place]
-        kind = _kind(own)
-        trusted = ", trusted" if self._is_trusted(place) else ""
-        until = f"until {moment(own.not_after)}"
-        title = click.style(printable(short_name_of(own)), bold=True)
-        return f"{title}  {click.style(f'{kind}, {until}{trusted}', dim=True)}"
+        trusted = ["trusted"] if self.judgement.anchored and self._is_top(place) else []
+        facts = ", ".join([*filter(None, [_kind(own)]), f"until {moment(own.not_after)}", *trusted])
+        return f"{click.style(printable(short_name_of(own)), bold=True)}  {click.style(facts, dim=True)}"
 
-    def _is_trusted(self, place: int) -> bool:
-        return self.judgement.anchored and place == len(self.judgement.path) - 1
+    def _is_top(self, place: int) -> bool:
+        return place == len(self.judgement.path) - 1
 
     def _certificate(self, place: int) -> dict[str, Json]:
         own = self.judgement.path[place]
@@ -139,17 +145,14 @@ class Report:
             "notBefore": iso(own.not_before),
             "notAfter": iso(own.not_after),
             "fingerprint": own.fingerprint.hex(),
-            "trusted": self._is_trusted(place),
+            "trusted": self.judgement.anchored and self._is_top(place),
             "checks": [check.document() for check in self.checks(place)],
         }
 
 
-def _kind(certificate: Certificate) -> str:
-    try:
-        profile = recognise(certificate, profiles())
-    except (Failure, ValueError):
-        return "unknown"
-    return profile.name if profile else "unknown"
+def _kind(certificate: Certificate) -> str | None:
+    profile = recognise(certificate, profiles())
+    return profile.name if profile else None
 
 
 def _holding(rule: Rule[Any]) -> Check:

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from voltroot.cli.inspection.documents import CertificationRequest, Pfx, PublicHalf
 from voltroot.cli.inspection.reports import SIGNATURES, Fact, Json, Row, Section, Sight, counted, error, facts, key_kind
-from voltroot.cli.inspection.shapes import read_extensions
 from voltroot.errors import Failure
 from voltroot.pki import oids, suites
 from voltroot.pki.certificates import Certificate, read_public_key
 from voltroot.pki.der import IA5_STRING, PRINTABLE_STRING, UTF8_STRING, VISIBLE_STRING, Element
 from voltroot.pki.drafts import key_identifier
+from voltroot.pki.extensions import read_extensions
 from voltroot.pki.lints import Finding
 
 CHALLENGE_PASSWORD = "1.2.840.113549.1.9.7"  # noqa: S105
@@ -128,7 +128,9 @@ def _attribute(attribute: tuple[str, tuple[Element, ...]]) -> tuple[str, Json]:
     if oid == CHALLENGE_PASSWORD:
         return name, "(not shown)"
     if oid == EXTENSION_REQUEST:
-        return name, [oids.EXTENSION_NAMES.get(found, found) for value in values for found in read_extensions(value)]
+        return name, [
+            oids.EXTENSION_NAMES.get(found, found) for value in values for found, _ in read_extensions(value.whole)
+        ]
     return name, [_string(value) for value in values]
 
 

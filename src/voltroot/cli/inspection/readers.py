@@ -7,10 +7,16 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from voltroot.cli.inspection import documents, statuses
-from voltroot.cli.inspection.documents import CertificateBag, CertificationRequest, Password, Pfx, PublicHalf
+from voltroot.cli.inspection import documents
+from voltroot.cli.inspection.documents import (
+    CertificateBag,
+    CertificationRequest,
+    OcspAnswer,
+    Password,
+    Pfx,
+    PublicHalf,
+)
 from voltroot.cli.inspection.shapes import parts
-from voltroot.cli.inspection.statuses import OcspAnswer
 from voltroot.errors import Malformed, Refused
 from voltroot.pki import der, ocsp
 from voltroot.pki.certificates import Certificate, read_base64
@@ -130,7 +136,7 @@ def _read_item(octets: bytes, passwords: Sequence[Password]) -> Item:
         case (0x30, 0x30, 0x03):
             return _read_signed(octets)
         case (0x0A, *_):
-            return statuses.read_ocsp_answer(octets)
+            return documents.read_ocsp_answer(octets)
         case (0x06, 0xA0):
             return documents.read_bag(octets)
         case (0x02, 0x30) | (0x02, 0x30, 0x30):

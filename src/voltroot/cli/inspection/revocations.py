@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from voltroot.cli.inspection.certificates import title
+from voltroot.cli.inspection.documents import OcspAnswer
 from voltroot.cli.inspection.reports import (
     Fact,
     Json,
@@ -21,12 +22,11 @@ from voltroot.cli.inspection.reports import (
     warning,
 )  # fmt: skip
 from voltroot.cli.inspection.signers import name_of, signs
-from voltroot.cli.inspection.statuses import OcspAnswer
 from voltroot.errors import Failure
 from voltroot.pki import lists, ocsp, oids
 from voltroot.pki.answers import Answer, Single
 from voltroot.pki.certificates import Certificate
-from voltroot.pki.general_names import URI
+from voltroot.pki.extensions import URI
 from voltroot.pki.lints import Finding
 from voltroot.pki.lists import Crl, Line
 from voltroot.pki.names import Name

@@ -54,11 +54,6 @@ def want(elements: list[Element], *tags: int) -> Element:
     raise Malformed(f"a part with the tag {tags[0]:#04x} is missing")
 
 
-def read_extensions(element: Element) -> dict[str, bytes]:
-    """Return the values of extensions by OID."""
-    return {der.read_oid(oid.content): rest[-1].content for oid, *rest in map(parts, parts(element))}
-
-
 def read_octets(bits: Element) -> bytes:
     """Return the octets of a BIT STRING without unused bits."""
     if bits.tag != der.BIT_STRING or bits.content[:1] != b"\x00":

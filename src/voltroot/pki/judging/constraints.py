@@ -8,14 +8,25 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from voltroot.errors import Malformed
-from voltroot.pki import der, general_names, oids
+from voltroot.pki import der, oids
 from voltroot.pki.certificates import Certificate
-from voltroot.pki.general_names import DIRECTORY, DNS, EMAIL, IP, URI, GeneralName
+from voltroot.pki.extensions import (
+    DIRECTORY,
+    DNS,
+    EMAIL,
+    IP,
+    URI,
+    WORDS,
+    GeneralName,
+    read_alternative_names,
+    read_name,
+)
 from voltroot.pki.names import Name
 
 MOST_COMPARISONS = 1 << 16
 
 _LABEL = "[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _HOST = re.compile(r"(?is)[a-z][a-z0-9+.-]*://(?:[^/?#@]*@)?([^:/?#\[\]]*)(?::[0-9]*)?(?:[/?#].*)?")
 
@@ -69,7 +80,7 @@ class Constraints:
             return None
         if tag not in KINDS or any(tag in each.unclear for each in concerned):
             return f"a name of its form (tag {tag:#04x}) is constrained in a way that is not understood here"
-        kind, word = KINDS[tag], general_names.WORDS[tag]
+        kind, word = KINDS[tag], WORDS[tag]
         own = kind.name(name.content)
         for each in concerned:
             permitted, excluded = each.permitted.get(tag), each.excluded.get(tag, ())
@@ -101,11 +112,11 @@ def _subtrees(permitted: Sequence[GeneralName], excluded: Sequence[GeneralName])
 def _bases(content: bytes | None) -> list[GeneralName]:
     found = []
     for subtree in der.children(content or b""):
-        base, *bounds = der.children(subtree.content)
+        base, *bounds = der.children(der.read_sequence(subtree.whole))
         # RFC 5280 4.2.1.10: minimum is 0 and maximum absent, always.
         if any(bound.tag != 0x80 or bound.content != b"\x00" for bound in bounds):
             raise Malformed("its name constraints have a minimum or maximum")
-        found.append(GeneralName(base.tag, base.content))
+        found.append(read_name(base))
     if content == b"":
         raise Malformed("its name constraints are empty")
     return found
@@ -115,8 +126,10 @@ def _names(certificate: Certificate) -> Iterator[GeneralName]:
     subject = certificate.subject_der
     if der.read_sequence(subject):
         yield GeneralName(DIRECTORY, subject)
-    yield from general_names.alternative_names(certificate)
-    if oids.SUBJECT_ALTERNATIVE_NAME not in certificate.extensions:
+    alternative = certificate.extensions.get(oids.SUBJECT_ALTERNATIVE_NAME)
+    if alternative is not None:
+        yield from read_alternative_names(alternative.value)
+    else:
         for address in certificate.subject.all("emailAddress"):
             yield GeneralName(EMAIL, address.encode())
 
@@ -160,9 +173,9 @@ def _dns_meets(name: str, base: str) -> bool:
 
 
 def _mailbox(content: bytes) -> tuple[str, str]:
-    local, at, host = content.decode("latin-1").rpartition("@")
-    if not at or not local:
-        raise Malformed("an e-mail address has no @")
+    local, _at, host = content.decode("latin-1").rpartition("@")
+    if not local or ("@" in local and local[0] + local[-1] != '""'):
+        raise Malformed("an e-mail address is none")
     return local, _domain(_text(host.encode("latin-1")))
 
 
@@ -217,7 +230,10 @@ def _address_within(address: bytes, base: tuple[int, int, int]) -> bool:
 
 
 def _rdns(content: bytes) -> list[str]:
-    return Name.decode(content).folded()
+    folded = Name.decode(content).folded()
+    if any(map(_CONTROL.search, folded)):
+        raise Malformed("a name holds a control character, which comparisons may pass over")
+    return folded
 
 
 def _rdns_within(name: list[str], base: list[str]) -> bool:

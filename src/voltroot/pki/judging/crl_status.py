@@ -8,23 +8,29 @@ from itertools import islice
 from voltroot.errors import Failure
 from voltroot.pki import names, oids
 from voltroot.pki.certificates import Certificate
-from voltroot.pki.general_names import DIRECTORY, GeneralName
+from voltroot.pki.extensions import DIRECTORY, GeneralName
 from voltroot.pki.judging.inquiry import Inquiry, State, Status
 from voltroot.pki.lists import REMOVE_FROM_CRL, Crl, Line, reason_name
 from voltroot.pki.points import DistributionPoint, Reasons, read_points
 from voltroot.pki.profiles import REVOKE
 
+MOST_POINTS = 32  # of a certificate, that are looked at
+
 
 def status(inquiry: Inquiry) -> Status | None:
     """Return what the CRLs say of a certificate; None where none is about it."""
     covered, objections = Reasons.NONE, []
+    signers: dict[tuple[int, bool], tuple[Certificate | None, str]] = {}
     newest_first = sorted(inquiry.evidence.crls, key=lambda crl: crl.this_update, reverse=True)
     for point in _points(inquiry.certificate):
-        for crl in newest_first:
+        for number, crl in enumerate(newest_first):
             reasons = point.reasons & crl.scope.reasons
             if crl.base is not None or not reasons & ~covered or not _covers(crl, point, inquiry.certificate):
                 continue
-            signer, objection = _signer(crl, point, inquiry)
+            place = number, bool(point.issuers)
+            if place not in signers:
+                signers[place] = _signer(crl, inquiry, indirect=bool(point.issuers))
+            signer, objection = signers[place]
             if signer is None:
                 objections.append(objection)
                 continue
@@ -46,7 +52,7 @@ def status(inquiry: Inquiry) -> Status | None:
 def _points(certificate: Certificate) -> Iterator[DistributionPoint]:
     extension = certificate.extensions.get(oids.CRL_DISTRIBUTION_POINTS)
     if extension is not None:
-        yield from read_points(extension.value, certificate.issuer_der)
+        yield from islice(read_points(extension.value, certificate.issuer_der), MOST_POINTS)
     # 6.3.3: CRLs of the CA itself that no distribution point names.
     yield DistributionPoint(names=(GeneralName(DIRECTORY, certificate.issuer_der),))
 
@@ -67,24 +73,24 @@ def _is_current(crl: Crl, inquiry: Inquiry) -> bool:
     return crl.this_update <= inquiry.at and (crl.next_update is None or inquiry.at <= crl.next_update)
 
 
-def _signer(crl: Crl, point: DistributionPoint, inquiry: Inquiry) -> tuple[Certificate | None, str]:
+def _signer(crl: Crl, inquiry: Inquiry, *, indirect: bool) -> tuple[Certificate | None, str]:
     """Return whose key has signed the CRL, if it may be believed, or else why not (6.3.3 (f) and (g))."""
-    objection = _objection(crl)
+    objection = _objection(crl, inquiry)
     candidates = () if objection else (*inquiry.path[inquiry.place + 1 :], *inquiry.pool)
     for candidate in candidates:
         if _may_sign(candidate, crl):
             failed = inquiry.effort.objection(crl.signed, candidate)
             # A CRL may tell of its own signer where the CA that has certified the signer says so.
-            chosen = candidate.der == inquiry.certificate.der and bool(point.issuers)
+            chosen = candidate.der == inquiry.certificate.der and indirect
             if failed is None and (chosen or inquiry.may_trust(candidate)):
                 return candidate, ""
             objection = failed or "its signer is not trusted"
     return None, f"a CRL cannot be used: {objection or 'nobody known here may have signed it'}"
 
 
-def _objection(crl: Crl) -> str | None:
+def _objection(crl: Crl, inquiry: Inquiry) -> str | None:
     try:
-        return crl.objection
+        return crl.objection or (crl.lapse if inquiry.inputs.strict else None)
     except (Failure, ValueError) as error:
         return f"it cannot be read: {error}"
 
@@ -120,7 +126,7 @@ def _deltas(crl: Crl, signer: Certificate, inquiry: Inquiry) -> list[Crl]:
         and delta.extensions.get(oids.ISSUING_DISTRIBUTION_POINT) == crl.extensions.get(oids.ISSUING_DISTRIBUTION_POINT)
         and delta.authority_key_identifier == crl.authority_key_identifier
         and _is_current(delta, inquiry)
-        and _objection(delta) is None
+        and _objection(delta, inquiry) is None
     ]
     found.sort(key=lambda delta: delta.number or 0, reverse=True)
     return [*islice((delta for delta in found if inquiry.effort.objection(delta.signed, signer) is None), 1)]

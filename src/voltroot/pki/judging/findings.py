@@ -1,14 +1,16 @@
-"""What comes of judging a chain: a verdict, what decided it, and everything else that was found, in order."""
+"""What a rule of the judge is, what it finds, and what follows: a verdict, what decided it, and all else in order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from voltroot.errors import Failure
 from voltroot.pki.certificates import Certificate
+
+T = TypeVar("T")
 
 
 class Verdict(StrEnum):
@@ -48,6 +50,34 @@ class Finding(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.rule}: {self.text} ({self.clause})"
+
+
+class Rule(NamedTuple, Generic[T]):
+    """One rule; ``check`` returns what is wrong, or None. ``title`` says what holds where nothing is wrong.
+
+    ``verdict`` follows from a breach: OK makes a remark of it, which is an error for a strict judge if ``strict``.
+    """
+
+    name: str
+    clause: str
+    title: str
+    check: Callable[[T], str | None]
+    verdict: Verdict = Verdict.CHAIN_ERROR
+    strict: bool = False
+
+
+def ask(rules: Sequence[Rule[T]], subject: T, place: int | None, *, strict: bool = False) -> list[Finding]:
+    """Return what rules find; a certificate that cannot be read as a rule needs it breaks that rule."""
+    found = []
+    for rule in rules:
+        try:
+            text = rule.check(subject)
+        except (Failure, ValueError, IndexError, StopIteration) as error:
+            text = f"it cannot be read: {error}"
+        if text is not None:
+            verdict = Verdict.CHAIN_ERROR if strict and rule.strict else rule.verdict
+            found.append(Finding(place, rule.name, rule.clause, verdict, text))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

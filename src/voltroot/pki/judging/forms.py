@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
 
-from voltroot.pki import der, oids
+from voltroot.errors import Failure
+from voltroot.pki import der, extensions, names, oids
 from voltroot.pki.certificates import USUAL, Certificate
-from voltroot.pki.judging.findings import Finding, Verdict
-from voltroot.pki.judging.rule import Rule, ask
+from voltroot.pki.judging.findings import Finding, Rule, Verdict, ask
+from voltroot.pki.points import read_points
 from voltroot.pki.profiles import CERTIFY, Edition, Profile, profiles
 from voltroot.pki.recognise import recognise
 
@@ -29,9 +30,18 @@ UNDERSTOOD = frozenset(
 )
 MUST_BE_CRITICAL = (oids.NAME_CONSTRAINTS, oids.POLICY_CONSTRAINTS, oids.INHIBIT_ANY_POLICY)
 FOR_CAS_ONLY = (oids.NAME_CONSTRAINTS, oids.POLICY_MAPPINGS)
-NEVER_EMPTY = (oids.SUBJECT_ALTERNATIVE_NAME, oids.EXTENDED_KEY_USAGE, oids.CERTIFICATE_POLICIES, oids.POLICY_MAPPINGS)
+# All that are understood here but those that section 6 reads itself.
+READERS: dict[str, Callable[[bytes], object]] = {
+    oids.BASIC_CONSTRAINTS: extensions.read_basic_constraints,
+    oids.KEY_USAGE: extensions.read_key_usage,
+    oids.EXTENDED_KEY_USAGE: extensions.read_purposes,
+    oids.SUBJECT_ALTERNATIVE_NAME: extensions.read_alternative_names,
+    oids.SUBJECT_KEY_IDENTIFIER: extensions.read_subject_key_identifier,
+    oids.AUTHORITY_KEY_IDENTIFIER: extensions.read_authority_key_identifier,
+    oids.AUTHORITY_INFO_ACCESS: extensions.read_access,
+    oids.CRL_DISTRIBUTION_POINTS: extensions.remembering(partial(read_points, issuer=der.sequence())),
+}
 CERT_SIGN = CERTIFY.value
-NO_NAME = b"\x30\x00"
 
 
 def profile_of_2022(certificate: Certificate) -> Profile | None:
@@ -92,9 +102,12 @@ def _algorithms(own: Certificate) -> str | None:
 
 
 def _names(own: Certificate) -> str | None:
-    if own.issuer_der == NO_NAME:
+    if not der.read_sequence(own.issuer_der):
         return "its issuer has no name"
-    if own.subject_der != NO_NAME:
+    rdns = [*der.children(der.read_sequence(own.subject_der))]
+    if any(rdn.tag != der.SET or not rdn.content for rdn in rdns):
+        return "its subject is no name"
+    if rdns:
         return None
     alternative = own.extensions.get(oids.SUBJECT_ALTERNATIVE_NAME)
     if own.is_ca or alternative is None or not alternative.critical:
@@ -126,9 +139,13 @@ def _for_cas_only(own: Certificate) -> str | None:
     return f"{oids.name(found[0])} stands there, though it is not the certificate of a CA" if found else None
 
 
-def _not_empty(own: Certificate) -> str | None:
-    found = [oid for oid in NEVER_EMPTY if oid in own.extensions and not der.read_sequence(own.extensions[oid].value)]
-    return f"{oids.name(found[0])} is empty" if found else None
+def _readable(own: Certificate) -> str | None:
+    for oid, extension in own.extension_list:
+        try:
+            READERS.get(oid, bytes)(extension.value)
+        except (Failure, ValueError) as error:
+            return f"{oids.name(oid)} cannot be read: {error}"
+    return None
 
 
 def _constraints_critical(own: Certificate) -> str | None:
@@ -163,6 +180,7 @@ def _generalized_by_profile(own: Certificate) -> bool:
 
 
 def _encoding(own: Certificate) -> str | None:
+    names.Name.decode(own.subject_der)
     octets = (own.der, *(extension.value for _, extension in own.extension_list))
     return next(filter(None, map(der.deviation, octets)), None)
 
@@ -175,7 +193,7 @@ FORMS: tuple[Rule[Certificate], ...] = (
     Rule("extensions_unique", "RFC 5280 4.2", "no extension stands there twice", _unique),
     Rule("basic_constraints", "RFC 5280 4.2.1.3, 4.2.1.9", "keyUsage and basicConstraints agree", _constraints),
     Rule("for_cas_only", "RFC 5280 4.2.1.5, 4.2.1.10", "only CAs constrain", _for_cas_only),
-    Rule("not_empty", "RFC 5280 4.2.1", "no extension is empty", _not_empty),
+    Rule("extensions", "RFC 5280 4.2", "what its extensions say can be read", _readable),
 )
 # What RFC 5280 wants of issuers, while section 6 does without it and the field forgets it.
 LAPSES: tuple[Rule[Certificate], ...] = tuple(

@@ -8,7 +8,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from voltroot.pki.answers import Answer
-from voltroot.pki.general_names import GeneralName
+from voltroot.pki.extensions import GeneralName
 from voltroot.pki.lists import Crl
 from voltroot.pki.oids import ANY_POLICY
 
@@ -47,8 +47,8 @@ class Inputs:
     """How strictly, and for what, a path is judged; the defaults are those of RFC 5280 6.1.1 that allow most.
 
     ``key_purpose`` is the OID that extKeyUsage has to allow; ``purpose`` adds the rules of ISO 15118. ``strict`` turns
-    remarks into errors: what RFC 5280 section 4 demands of CAs, though section 6 does not ask for it, and with a
-    purpose all lints of the profile. ``status`` says whose status has to be known, and ``oldest_answer`` bounds the
+    remarks into errors: what RFC 5280 sections 4 and 5 demand of CAs, though section 6 does not ask for it, and with
+    a purpose all lints of the profile. ``status`` says whose status has to be known, and ``oldest_answer`` bounds the
     age of OCSP answers.
     """
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import Enum, auto
 from typing import NamedTuple
 
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.judging.effort import Effort
-from voltroot.pki.judging.inputs import Evidence
+from voltroot.pki.judging.inputs import Evidence, Inputs
 
 MOST_NESTED = 4  # certificates whose status hangs on one another's
 
@@ -50,7 +50,7 @@ class Inquiry:
     evidence: Evidence
     pool: Sequence[Certificate]
     effort: Effort
-    oldest_answer: timedelta | None
+    inputs: Inputs
     vouch: Callable[[Certificate, Inquiry], bool]
     ask: Callable[[Inquiry], Status]
     open: frozenset[bytes] = frozenset()

@@ -12,9 +12,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from voltroot.pki import der, lints, names, oids
-from voltroot.pki.judging.findings import Finding, Verdict
+from voltroot.pki.judging.findings import Finding, Rule, Verdict
 from voltroot.pki.judging.inputs import Inputs, Purpose
-from voltroot.pki.judging.rule import Rule
 from voltroot.pki.judging.walk import Walk
 from voltroot.pki.lints import Level
 from voltroot.pki.profiles import SIGN, Edition, profiles
@@ -78,10 +77,9 @@ ALGORITHMS = {suite.name: suite.algorithm for suite in SUITES.values()}
 @lru_cache(maxsize=64)
 def inputs_for(inputs: Inputs) -> Inputs:
     """Return the inputs with what a purpose adds to them."""
-    use = USES[inputs.purpose] if inputs.purpose else None
-    if use is None:
+    if inputs.purpose is None:
         return inputs
-    age = inputs.oldest_answer
+    use, age = USES[inputs.purpose], inputs.oldest_answer
     return replace(
         inputs,
         key_purpose=inputs.key_purpose or use.key_purpose,

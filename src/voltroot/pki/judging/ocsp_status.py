@@ -9,6 +9,8 @@ from voltroot.errors import Failure
 from voltroot.pki import names, oids
 from voltroot.pki.answers import Answer, Single
 from voltroot.pki.certificates import Certificate
+from voltroot.pki.judging import forms
+from voltroot.pki.judging.findings import Verdict
 from voltroot.pki.judging.forms import UNDERSTOOD, critical_by_profile
 from voltroot.pki.judging.inquiry import Inquiry, State, Status
 from voltroot.pki.ocsp import CertStatus
@@ -22,22 +24,21 @@ TELLS_STATUS = (oids.CRL_DISTRIBUTION_POINTS, oids.AUTHORITY_INFO_ACCESS)
 
 def status(inquiry: Inquiry) -> Status | None:
     """Return what the OCSP answers say of a certificate; None where none is about it."""
-    found = [_weigh(answer, single, inquiry) for answer, single in _about(inquiry)]
+    found = [*_weighed(inquiry)]
     for state in (State.REVOKED, State.GOOD):
         if decided := next((each for each in found if each.state is state), None):
             return decided
     return Status(State.UNCLEAR, "; ".join(dict.fromkeys(each.text for each in found))) if found else None
 
 
-def _about(inquiry: Inquiry) -> Iterator[tuple[Answer, Single]]:
+def _weighed(inquiry: Inquiry) -> Iterator[Status]:
     for answer in inquiry.evidence.answers:
-        for single in answer.singles:
-            if single.speaks_of(inquiry.certificate, inquiry.issuer):
-                yield answer, single
+        about = [each for each in answer.singles if each.speaks_of(inquiry.certificate, inquiry.issuer)]
+        objection = _signer_objection(answer, inquiry) if about else None
+        yield from (_weigh(answer.objection(each) or objection, each, inquiry) for each in about)
 
 
-def _weigh(answer: Answer, single: Single, inquiry: Inquiry) -> Status:
-    objection = answer.objection(single) or _signer_objection(answer, inquiry)
+def _weigh(objection: str | None, single: Single, inquiry: Inquiry) -> Status:
     if objection is None and single.revoked_at is not None and single.revoked_at <= inquiry.at:
         # However old the answer: what was revoked stays so.
         return Status(State.REVOKED, f"an OCSP answer says that it was revoked on {_moment(single.revoked_at)}")
@@ -53,7 +54,7 @@ _STATES = {
 
 
 def _age_objection(single: Single, inquiry: Inquiry) -> str | None:
-    at, oldest = inquiry.at, inquiry.oldest_answer
+    at, oldest = inquiry.at, inquiry.inputs.oldest_answer
     if at < single.this_update:
         return f"it speaks of {_moment(single.this_update)}, which is later"
     if single.next_update is not None and at > single.next_update:
@@ -129,6 +130,12 @@ def _understood(delegate: Certificate, inquiry: Inquiry) -> str | None:
     return f"its signer's certificate has a critical extension that is unknown: {unknown[0]}" if unknown else None
 
 
+def _well_formed(delegate: Certificate, inquiry: Inquiry) -> str | None:
+    found = forms.findings(delegate, 0, strict=inquiry.inputs.strict)
+    wrong = next((each.text for each in found if each.verdict is not Verdict.OK), None)
+    return f"of its signer's certificate, {wrong}" if wrong else None
+
+
 def _not_revoked(delegate: Certificate, inquiry: Inquiry) -> str | None:
     """RFC 6960 4.2.2.2.1: never asked, or asked where the certificate says, or left to us where it says nothing."""
     if oids.OCSP_NOCHECK in delegate.extensions:
@@ -143,4 +150,4 @@ def _not_revoked(delegate: Certificate, inquiry: Inquiry) -> str | None:
     return None
 
 
-_DELEGATION = (_of_the_ca, _for_this, _in_time, _understood, _not_revoked)
+_DELEGATION = (_of_the_ca, _for_this, _in_time, _understood, _well_formed, _not_revoked)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from voltroot.errors import Malformed
 from voltroot.pki import der, oids
 from voltroot.pki.certificates import Certificate
+from voltroot.pki.extensions import read_oid
 from voltroot.pki.oids import ANY_POLICY
 
 
@@ -20,6 +21,7 @@ class Node:
 
 
 Level = dict[str, Node]
+_QUALIFIERS = frozenset({"1.3.6.1.5.5.7.2.1", "1.3.6.1.5.5.7.2.2"})  # CPS and user notice: words for people
 _RESTRICTING = frozenset({oids.POLICY_CONSTRAINTS, oids.INHIBIT_ANY_POLICY})
 
 
@@ -129,22 +131,30 @@ def _read_policies(certificate: Certificate) -> frozenset[str] | None:
     extension = certificate.extensions.get(oids.CERTIFICATE_POLICIES)
     if extension is None:
         return None
-    found = [_first_oid(part.content) for part in der.children(der.read_sequence(extension.value))]
+    found = []
+    for part in der.children(der.read_sequence(extension.value)):
+        policy, *qualifiers = der.children(der.read_sequence(part.whole))
+        found.append(read_oid(policy))
+        if extension.critical and not _QUALIFIERS.issuperset(_qualifiers(qualifiers)):
+            raise Malformed("a policy has a qualifier that is not understood, and it is critical")  # 4.2.1.4
     if not found or len({*found}) != len(found):
         raise Malformed("its certificate policies are none, or one of them stands there twice")
     return frozenset(found)
 
 
-def _first_oid(content: bytes) -> str:
-    policy, *_qualifiers = der.children(content)
-    return der.read_oid(policy.content)
+def _qualifiers(written: list[der.Element]) -> Iterator[str]:
+    for qualifier in (each for part in written for each in der.children(part.content)):
+        oid, *_words = der.children(qualifier.content)
+        yield read_oid(oid)
 
 
 def _read_mappings(value: bytes) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for part in der.children(der.read_sequence(value)):
-        theirs, ours = (der.read_oid(each.content) for each in der.children(part.content))
+        theirs, ours = map(read_oid, der.children(der.read_sequence(part.whole)))
         found.setdefault(theirs, set()).add(ours)
+    if not found:
+        raise Malformed("its policy mappings are none")
     return found
 
 
@@ -165,6 +175,8 @@ def _counts(content: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _count(element: der.Element) -> int:
+    if element.tag not in (der.INTEGER, 0x80, 0x81):
+        raise Malformed("a number of certificates to skip is none")
     value = der.read_integer(element.content)
     if value < 0:
         raise Malformed("a number of certificates to skip is negative")

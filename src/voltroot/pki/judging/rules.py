@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 
 from voltroot.pki import names, oids
-from voltroot.pki.judging.findings import Verdict, name_of
+from voltroot.pki.judging.findings import Rule, Verdict, name_of
 from voltroot.pki.judging.forms import CERT_SIGN, UNDERSTOOD, critical_by_profile
 from voltroot.pki.judging.inputs import LARGEST, Demand
 from voltroot.pki.judging.inquiry import State
-from voltroot.pki.judging.rule import Rule
 from voltroot.pki.judging.walk import Walk
+
+_LEAF, _REVOKED = Demand.LEAF, State.REVOKED
+_OF_A_CA, _OF_A_LEAF = (State.UNCLEAR,), (State.UNCLEAR, State.SILENT)
+_OF_ANY = (*_OF_A_LEAF, State.UNASKED)
 
 
 def _size(walk: Walk) -> str | None:
@@ -48,7 +51,7 @@ def _not_expired(walk: Walk) -> str | None:
 
 
 def _not_revoked(walk: Walk) -> str | None:
-    revoked = walk.status.state is State.REVOKED
+    revoked = walk.status.state is _REVOKED
     return f"it is revoked (serial {walk.certificate.serial}): {walk.status.text}" if revoked else None
 
 
@@ -57,7 +60,7 @@ def _status(walk: Walk) -> str | None:
 
 
 def _status_told(walk: Walk) -> str | None:
-    unknown = walk.status.state in (State.UNCLEAR, State.SILENT)
+    unknown = walk.status.state in _OF_A_LEAF
     return _unknown(walk) if unknown and walk.status.state not in _missing(walk) else None
 
 
@@ -67,9 +70,9 @@ def _unknown(walk: Walk) -> str:
 
 def _missing(walk: Walk) -> tuple[State, ...]:
     """The states that do not do for the certificate in turn."""
-    if walk.inputs.status is Demand.LEAF:
-        return (State.UNCLEAR,) if walk.certifies else (State.UNCLEAR, State.SILENT)
-    return () if walk.inputs.status is Demand.NONE else (State.UNCLEAR, State.SILENT, State.UNASKED)
+    if walk.inputs.status is _LEAF:
+        return _OF_A_CA if walk.certifies else _OF_A_LEAF
+    return () if walk.inputs.status is Demand.NONE else _OF_ANY
 
 
 def _names(walk: Walk) -> str | None:

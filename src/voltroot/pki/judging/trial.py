@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -11,11 +11,10 @@ from typing import Any
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.judging import crl_status, forms, iso15118, ocsp_status, rules
 from voltroot.pki.judging.effort import Effort
-from voltroot.pki.judging.findings import Finding, Judgement, Verdict, conclude
+from voltroot.pki.judging.findings import Finding, Judgement, Rule, Verdict, ask, conclude
 from voltroot.pki.judging.inputs import MOST_PATHS, NOTHING, Evidence, Inputs
 from voltroot.pki.judging.inquiry import Inquiry, State, Status
 from voltroot.pki.judging.paths import Builder
-from voltroot.pki.judging.rule import Rule, ask
 from voltroot.pki.judging.walk import Path, Walk
 
 UNASKED = Status(State.UNASKED, "there is no evidence")
@@ -26,7 +25,8 @@ ON_RECORD = Status(State.REVOKED, "so says the record")
 def asked(inputs: Inputs, *, is_anchor: bool, is_leaf: bool) -> tuple[Rule[Any], ...]:
     """Return the rules that a certificate is held against, in their order."""
     if is_anchor:
-        return (*rules.OF_ANCHORS, *(iso15118.OF_ANCHORS if inputs.purpose else ()))
+        of_form = forms.rules(strict=True) if inputs.strict else ()
+        return (*rules.OF_ANCHORS, *of_form, *(iso15118.OF_ANCHORS if inputs.purpose else ()))
     own, standard = (rules.OF_LEAVES, iso15118.OF_LEAVES) if is_leaf else (rules.OF_CAS, iso15118.OF_CAS)
     return (*own, *forms.rules(strict=inputs.strict), *(standard if inputs.purpose else ()))
 
@@ -46,12 +46,12 @@ class Trial:
     def judge(self, path: Path) -> Judgement:
         """Judge a path, leaf first and its anchor last (RFC 5280 6.1)."""
         walk = Walk(path, self.at, self.inputs, self.effort, self.tell)
-        findings = [*_repeated(path), *self._walked(walk)]
+        findings = self._walked(walk)
         return conclude(path, findings, anchored=True, policies=walk.allowed, signatures=self.effort.signatures)
 
     def findings(self, path: Path) -> list[Finding]:
         """Return what is found on a path whose last certificate is not trusted, as if it were."""
-        return [*_repeated(path), *self._walked(Walk(path, self.at, self.inputs, self.effort, self.tell))]
+        return self._walked(Walk(path, self.at, self.inputs, self.effort, self.tell))
 
     def search(self, leaf: Certificate) -> Judgement | None:
         """Judge the paths that there are until one holds, or else the likeliest; None where there is no path."""
@@ -76,40 +76,43 @@ class Trial:
                 evidence=self.evidence,
                 pool=self.pool,
                 effort=self.effort,
-                oldest_answer=self.inputs.oldest_answer,
+                inputs=self.inputs,
                 vouch=self._vouch,
                 ask=_ask,
                 open=self.open,
             )
         )
 
-    def _walked(self, walk: Walk) -> Iterator[Finding]:
-        strict, purpose = self.inputs.strict, self.inputs.purpose
+    def _walked(self, walk: Walk) -> list[Finding]:
+        strict, purpose, found = self.inputs.strict, self.inputs.purpose, _repeated(walk.path)
         case = None if purpose is None else iso15118.Case(walk, purpose)
-        yield from ask(rules.OF_ANCHORS, walk, walk.place, strict=strict)
+        found += ask(rules.OF_ANCHORS, walk, walk.place, strict=strict)
+        found += forms.findings(walk.certificate, walk.place, strict=True) if strict else ()
         if case is not None:
-            yield from ask(iso15118.OF_ANCHORS, case, walk.place, strict=strict)
+            found += ask(iso15118.OF_ANCHORS, case, walk.place, strict=strict)
         while walk.certifies:
             walk.descend()
             own, standard = (rules.OF_CAS, iso15118.OF_CAS) if walk.certifies else (rules.OF_LEAVES, iso15118.OF_LEAVES)
-            yield from ask(own, walk, walk.place, strict=strict)
-            yield from forms.findings(walk.certificate, walk.place, strict=strict)
+            found += ask(own, walk, walk.place, strict=strict)
+            found += forms.findings(walk.certificate, walk.place, strict=strict)
             if case is not None:
-                yield from ask(standard, case, walk.place, strict=strict)
-                yield from iso15118.conformance(case) if strict else ()
+                found += ask(standard, case, walk.place, strict=strict)
+                found += iso15118.conformance(case) if strict else ()
+        return found
 
     def _vouch(self, certificate: Certificate, inquiry: Inquiry) -> bool:
         """Whether another signer has a valid path to the same anchor (RFC 5280 6.3.3 (f))."""
-        inputs = Inputs(status=self.inputs.status, deepest=self.inputs.deepest)
+        inputs = Inputs(strict=self.inputs.strict, status=self.inputs.status, deepest=self.inputs.deepest)
         nested = Trial(self.at, inputs, inquiry.path[-1:], self.pool, self.evidence, self.effort, inquiry.opened)
         judgement = nested.search(certificate)
         return judgement is not None and judgement.verdict is Verdict.OK
 
 
-def _repeated(path: Path) -> Iterator[Finding]:
-    if len({each.der for each in path}) < len(path):
-        text = "a certificate stands in the chain more than once"
-        yield Finding(None, "once", "RFC 5280 6.1", Verdict.CHAIN_ERROR, text)
+def _repeated(path: Path) -> list[Finding]:
+    if len({each.der for each in path}) == len(path):
+        return []
+    text = "a certificate stands in the chain more than once"
+    return [Finding(None, "once", "RFC 5280 6.1", Verdict.CHAIN_ERROR, text)]
 
 
 def _ask(inquiry: Inquiry) -> Status:
