@@ -143,13 +143,20 @@ def test_answers_to_get_tell_caches_what_rfc_5019_wants(world: World, client: ht
 
 def test_what_is_not_on_record_is_unknown_until_it_is_issued(publishing: Publishing) -> None:
     issuer = publishing.world.issuers.standing().by_slug["cpo-sub2-2"]
-    serials = [0, -1, 1, 1 << 158, (1 << 160) + 1, 1 << 4000]
+    serials = [0, -1, 1, 1 << 158, (1 << 160) + 1, 1 << 1000]
     answer = ask_get(publishing.client, request(*(cert_id(issuer.certificate, serial) for serial in serials)))
     assert statuses(answer) == [UNKNOWN] * len(serials)
     assert answer.headers["cache-control"] == "no-store"
     read = pyca.load_der_ocsp_response(answer.content)
     lives = {single.next_update_utc - single.this_update_utc for single in read.responses if single.next_update_utc}
     assert lives == {timedelta(minutes=1)}
+
+
+def test_a_serial_number_of_hundreds_of_octets_is_no_request(publishing: Publishing) -> None:
+    issuer = publishing.world.issuers.standing().by_slug["cpo-sub2-2"]
+    answer = ask_post(publishing.client, request(cert_id(issuer.certificate, 1 << 4000)))
+    read = pyca.load_der_ocsp_response(answer.content)
+    assert read.response_status is pyca.OCSPResponseStatus.MALFORMED_REQUEST
 
 
 def test_several_certificates_of_one_ca_are_answered_in_one(world: World, client: httpx.Client) -> None:
