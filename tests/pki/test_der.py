@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from asn1crypto import core
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voltroot.errors import Malformed
@@ -19,6 +19,8 @@ MOMENTS = st.datetimes(datetime(1951, 1, 1), datetime(9999, 12, 31)).map(
 
 
 @given(st.integers(-(2**200), 2**200))
+@example(-128)
+@example(-(2**15))
 def test_integers_agree_with_another_writer(value: int) -> None:
     assert der.integer(value) == core.Integer(value).dump()
     assert der.read_integer(der.read(der.integer(value)).content) == value

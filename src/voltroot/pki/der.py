@@ -51,7 +51,8 @@ def implicit(number: int, content: bytes) -> bytes:
 
 def integer(value: int) -> bytes:
     """Return an INTEGER in the least number of octets (X.690 8.3.2)."""
-    return tlv(INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+    size = (value if value >= 0 else ~value).bit_length() // 8 + 1
+    return tlv(INTEGER, value.to_bytes(size, "big", signed=True))
 
 
 def enumerated(value: int) -> bytes:
