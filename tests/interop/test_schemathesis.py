@@ -34,6 +34,20 @@ def test_schemathesis_finds_no_500_and_no_undocumented_answer(own_backend: Backe
     judged(own_backend, tmp_path, "--generation-deterministic")
 
 
+@pytest.mark.slow
+def test_schemathesis_finds_no_500_and_no_undocumented_answer_of_the_vpki(own_backend: Backend, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    url = f"http://127.0.0.1:{own_backend.vpki_port}/api/openapi.json"
+    # No schema says which text is a request that its key has signed: what fits the schema may be refused.
+    options = ["--checks", "all", "--exclude-checks", "positive_data_acceptance", "--phases", "coverage,fuzzing"]
+    command = [SCHEMATHESIS, "run", url, *options, "--max-examples", "20", "--generation-deterministic", "--no-color"]
+    said = run(*command, "--report-json-path", report, cwd=tmp_path)
+    told = json.loads(report.read_text())
+    assert (told["complete"], told["failures"], told["errors"]) == (True, [], []), said
+    assert told["operations"]["tested"] == 15
+    assert own_backend.faults() == []
+
+
 @pytest.mark.soak
 def test_schemathesis_finds_nothing_in_two_minutes_either(own_backend: Backend, tmp_path: Path) -> None:
     judged(own_backend, tmp_path, "--max-time", "110", "--generation-database", "none")
