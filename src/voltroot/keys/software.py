@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-import tempfile
 import threading
 from pathlib import Path
 from typing import cast
@@ -18,51 +15,37 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from voltroot.errors import Malformed, NotFound, Refused, Unavailable
+from voltroot.errors import Malformed, Refused, Unavailable
+from voltroot.keys.files import KeyFiles
+from voltroot.keys.signers import same_curve
 from voltroot.pki import suites
-from voltroot.pki.suites import PublicKey, Signer, Suite
-
-_LABEL = re.compile(r"[a-z0-9][a-z0-9._-]{0,120}")
+from voltroot.pki.suites import SUITES, PublicKey, Signer, Suite
 
 
 class SoftwareKeyring:
     """A ``Keyring`` in a folder; with a passphrase each file is encrypted (PBES2)."""
 
     def __init__(self, folder: Path, passphrase: bytes | None = None) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        folder.chmod(0o700)
-        self._folder = folder
+        self._files = KeyFiles(folder, ".pem")
         self._passphrase = passphrase
         self._loaded: dict[str, Signer] = {}
         self._lock = threading.Lock()
 
+    @property
+    def suites(self) -> tuple[Suite, ...]:
+        """All of them."""
+        return tuple(SUITES.values())
+
     def create(self, label: str, suite: Suite) -> PublicKey:
         """Make a key and sync it to disk; for a label that exists, return its public key."""
-        path = self.path(label)
-        if not path.exists():
-            self.put(label, suites.generate(suite))
+        if not self.path(label).exists():
+            self._write(label, suites.generate(suite))
         return self.signer(label).public_key()
 
     def put(self, label: str, key: Signer) -> None:
         """Take in a key that was made elsewhere; refuses to replace another key."""
-        path = self.path(label)
-        encryption = BestAvailableEncryption(self._passphrase) if self._passphrase else NoEncryption()
-        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
-        # The name appears only once the content is on disk, and never replaces another key.
-        handle, temporary = tempfile.mkstemp(dir=self._folder, prefix=".new-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(pem)
-                file.flush()
-                os.fsync(file.fileno())
-            try:
-                os.link(temporary, path)
-            except FileExistsError:
-                if self.signer(label).public_key() != key.public_key():
-                    raise Refused(f"the keyring holds another key under {label}") from None
-        finally:
-            Path(temporary).unlink()
-        _sync_folder(self._folder)
+        if not self._write(label, key) and self.signer(label).public_key() != key.public_key():
+            raise Refused(f"the keyring holds another key under {label}")
 
     def signer(self, label: str) -> Signer:
         """Return the private key, read once and kept."""
@@ -73,26 +56,34 @@ class SoftwareKeyring:
 
     def exchange(self, label: str, peer: PublicKey) -> bytes:
         """Return the shared secret of ECDH with the key."""
-        key = cast(ec.EllipticCurvePrivateKey, self.signer(label))
-        return key.exchange(ec.ECDH(), cast(ec.EllipticCurvePublicKey, peer))
+        key = self.signer(label)
+        return cast(ec.EllipticCurvePrivateKey, key).exchange(ec.ECDH(), same_curve(key.public_key(), peer))
 
     def labels(self) -> list[str]:
         """Return the labels of all keys."""
-        return sorted(path.stem for path in self._folder.glob("[!.]*.pem"))
+        return self._files.labels()
+
+    def delete(self, label: str) -> None:
+        """Remove a key's file."""
+        with self._lock:
+            self._files.delete(label)
+            self._loaded.pop(label, None)
+
+    def check(self) -> None:
+        """Files answer always."""
 
     def path(self, label: str) -> Path:
         """Return where a key's file is, for programs such as OpenSSL that read it themselves."""
-        if not _LABEL.fullmatch(label):
-            raise Refused(f"{label!r} is no label for a key: use lower-case letters, digits, '.', '_' and '-'")
-        return self._folder / f"{label}.pem"
+        return self._files.path(label)
+
+    def _write(self, label: str, key: Signer) -> bool:
+        encryption = BestAvailableEncryption(self._passphrase) if self._passphrase else NoEncryption()
+        return self._files.write(label, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
 
     def _load(self, label: str) -> Signer:
-        path = self.path(label)
         try:
-            return read_private_key(path.read_bytes(), self._passphrase)
-        except FileNotFoundError as error:
-            raise NotFound(f"the keyring has no key {label}") from error
-        except (OSError, Malformed) as error:
+            return read_private_key(self._files.read(label), self._passphrase)
+        except Malformed as error:
             raise Unavailable(f"the key {label} cannot be read: is its file or the passphrase wrong?") from error
 
 
@@ -108,11 +99,3 @@ def read_private_key(pem: bytes, passphrase: bytes | None = None) -> Signer:
     except (ValueError, TypeError):
         raise Malformed("this is not a private key in PEM, or its passphrase is wrong or missing") from None
     return cast(Signer, key)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
