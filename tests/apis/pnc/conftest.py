@@ -16,11 +16,15 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from voltroot.actors.cpo import CPO
+from voltroot.actors.lab import Lab
 from voltroot.actors.oem import OEM
 from voltroot.actors.registrar import Subjects
 from voltroot.apis.pnc.server import Server
+from voltroot.app import config
+from voltroot.app.contracts import contracts
 from voltroot.app.desk import Desk
 from voltroot.pki import suites
+from voltroot.pki.ceremony import CaNames
 from voltroot.serve.http import RawPath
 from world import World
 
@@ -59,7 +63,10 @@ def api(world: World) -> Iterator[Api]:
     oem = OEM(world.profiles, SUBJECTS, world.authority, world.escrow, world.clock)
     desk = Desk(world.authority, CollectorRegistry())
     application = Starlette()
-    application.router.default = Server(cpo, oem, desk.place, world.clock, "123123")
+    lab = Lab(world.authority, world.keyring, CaNames())
+    parts = (SUBJECTS, world.authority, world.keyring, world.escrow, world.pool, lab, desk, world.clock)
+    calls = contracts(config.Contract(), config.Trust(), *parts)
+    application.router.default = Server(cpo, oem, calls, lab, desk.place, world.clock, "123123")
     with TestClient(RawPath(application), raise_server_exceptions=False) as client:
         yield Api(client, world)
 

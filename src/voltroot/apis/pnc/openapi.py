@@ -11,7 +11,7 @@ from voltroot.apis.pnc import wire
 
 
 class Operation(NamedTuple):
-    """One call of the manual: its section, method, path, what it takes and what it answers."""
+    """One call of the manual: its section, method, path, what it takes, what it answers and what in -20."""
 
     section: str
     method: str
@@ -19,6 +19,7 @@ class Operation(NamedTuple):
     title: str
     request: type[wire.Request] | None
     answer: type[wire.Data]
+    otherwise: type[wire.Data] | None = None
 
 
 OPERATIONS = (
@@ -44,6 +45,16 @@ OPERATIONS = (
               wire.RevokeResult),
     Operation("3.2.5", "get", "/oem/verifyByPcid/{pcid}", "Verify OEM provisioning certificate by PCID", None,
               wire.VerifyResult),
+    Operation("3.3.1", "post", "/mo/contract", "Create contract", wire.CreateContract, wire.ContractInstallation),
+    Operation("3.3.2", "put", "/mo/contract", "Renew contract", wire.RenewContract, wire.ContractUpdate,
+              wire.ContractInstallation),
+    Operation("3.3.3", "delete", "/mo/contract", "Revoke contract by subject DN", wire.Revoke, wire.RevokeResult),
+    Operation("3.3.4", "post", "/mo/paymentDetail", "Verify contract certificate for PaymentDetails",
+              wire.VerifyPayment, wire.VerifyResult),
+    Operation("3.4.1", "post", "/ccp/certificateInstallation", "Answer a CertificateInstallationReq",
+              wire.V2gMessage, wire.V2gAnswer),
+    Operation("3.4.2", "post", "/ccp/certificateUpdate", "Answer a CertificateUpdateReq", wire.V2gMessage,
+              wire.V2gAnswer),
 )  # fmt: skip
 
 REFUSALS = {
@@ -56,7 +67,7 @@ REFUSALS = {
 @cache
 def document() -> bytes:
     """Return the description as JSON."""
-    types = {kind for operation in OPERATIONS for kind in (operation.request, operation.answer) if kind}
+    types = {kind for operation in OPERATIONS for kind in (operation.request, *_answers(operation)) if kind}
     ordered = sorted(types, key=lambda kind: kind.__name__)
     _, schemas = msgspec.json.schema_components(ordered, ref_template="#/components/schemas/{name}")
     schemas["Refusal"] = _object(status={"const": "error"}, message={"type": "string"}, data={"const": ""})
@@ -68,7 +79,7 @@ def document() -> bytes:
         "info": {
             "title": "PnC Secondary Actor Service API",
             "version": "1.1.0",
-            "description": "CPO and OEM calls: SECC and OEM provisioning certificates of ISO 15118.",
+            "description": "SECC and OEM provisioning certificates of ISO 15118, and contracts for cars.",
         },
         "paths": paths,
         "components": {"schemas": schemas},
@@ -81,7 +92,9 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "summary": f"{operation.section} {operation.title}",
         "operationId": operation.method + operation.path.split("{")[0].title().replace("/", ""),
         "responses": {
-            "200": _response("Done, or refused by the service.", [_envelope(operation.answer), _ref("Refusal")]),
+            "200": _response(
+                "Done, or refused by the service.", [*map(_envelope, _answers(operation)), _ref("Refusal")]
+            ),
             **{status: _response(text, [_ref("Refusal")]) for status, text in REFUSALS.items()},
         },
     }
@@ -95,6 +108,10 @@ def _operation(operation: Operation) -> dict[str, Any]:
             {"name": "edition", "in": "query", "required": False, "schema": _ref("IsoEdition")},
         ]
     return described
+
+
+def _answers(operation: Operation) -> list[type[wire.Data]]:
+    return [operation.answer, *([operation.otherwise] if operation.otherwise else [])]
 
 
 def _envelope(answer: type[wire.Data]) -> dict[str, Any]:

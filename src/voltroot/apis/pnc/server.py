@@ -14,9 +14,12 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from voltroot.actors.cpo import CPO
+from voltroot.actors.lab import Lab
 from voltroot.actors.oem import OEM
 from voltroot.actors.registrar import Enrolment, Outcome, Registrar
 from voltroot.apis.pnc import errors, openapi, wire
+from voltroot.apis.pnc.contracts import Contracts
+from voltroot.contract.faults import Level
 from voltroot.errors import Failure, MissingField, TooLarge
 from voltroot.pki.drafts import Order
 from voltroot.pki.judging.codes import SECONDARY_ACTOR
@@ -63,9 +66,20 @@ class Asked:
 class Server:
     """An ASGI application; ``place`` hands an order to the authority and awaits what it issued."""
 
-    def __init__(self, cpo: CPO, oem: OEM, place: Place, now: Callable[[], datetime], pfx_password: str) -> None:
+    def __init__(
+        self,
+        cpo: CPO,
+        oem: OEM,
+        contracts: Contracts,
+        lab: Lab,
+        place: Place,
+        now: Callable[[], datetime],
+        pfx_password: str,
+    ) -> None:
         self._cpo = cpo
         self._oem = oem
+        self._contracts = contracts
+        self._lab = lab
         self._place = place
         self._now = now
         self._pfx_password = pfx_password
@@ -77,6 +91,14 @@ class Server:
             ("oem", "provCert"): {"POST": self._issue_prov, "PUT": self._renew_prov, "DELETE": self._revoke_prov},
             ("oem", "provCert", ANY): {"GET": self._download_prov},
             ("oem", "verifyByPcid", ANY): {"GET": self._verify_prov},
+            ("mo", "contract"): {
+                "POST": self._create_contract,
+                "PUT": self._renew_contract,
+                "DELETE": self._revoke_contract,
+            },
+            ("mo", "paymentDetail"): {"POST": self._verify_payment},
+            ("ccp", "certificateInstallation"): {"POST": self._install_certificate},
+            ("ccp", "certificateUpdate"): {"POST": self._update_certificate},
             ("openapi.json",): {"GET": self._describe},
         }
 
@@ -117,13 +139,13 @@ class Server:
         request = asked.read(wire.IssueSecc)
         suite = wire.read_suite(request.suite)
         enrolment = self._cpo.enrol(request.secc_id, request.edition.edition, suite, asked.by)
-        entry, pfx = await self._issued(self._cpo, enrolment)
+        entry, pfx = await self._issued(self._cpo, enrolment, request)
         return wire.success(wire.secc_certificate(entry, pfx, self._now()))
 
     async def _issue_secc_by_csr(self, asked: Asked) -> bytes:
         request = asked.read(wire.IssueSeccByCsr)
         enrolment = self._cpo.enrol_request(request.cn, request.pkcs10_data, request.edition.edition, asked.by)
-        entry = await self._place(enrolment.order)
+        entry = await self._placed(enrolment.order, request)
         return wire.success(wire.plain_certificate(entry, enrolment.order.subject))
 
     async def _download_secc(self, asked: Asked) -> bytes:
@@ -133,7 +155,7 @@ class Server:
     async def _renew_secc(self, asked: Asked) -> bytes:
         request = asked.read(wire.RenewSecc)
         enrolment = await self._renewal(self._cpo, request.secc_id, request, asked.by)
-        entry, pfx = await self._issued(self._cpo, enrolment)
+        entry, pfx = await self._issued(self._cpo, enrolment, request)
         return wire.success(wire.secc_certificate(entry, pfx, self._now()))
 
     async def _revoke_secc(self, asked: Asked) -> bytes:
@@ -148,7 +170,7 @@ class Server:
         request = asked.read(wire.IssueProv)
         suite = wire.read_suite(request.suite)
         enrolment = self._oem.enrol(request.pcid, request.edition.edition, suite, asked.by)
-        entry, pfx = await self._issued(self._oem, enrolment)
+        entry, pfx = await self._issued(self._oem, enrolment, request)
         return wire.success(wire.prov_certificate(entry, pfx, self._now()))
 
     async def _download_prov(self, asked: Asked) -> bytes:
@@ -158,7 +180,7 @@ class Server:
     async def _renew_prov(self, asked: Asked) -> bytes:
         request = asked.read(wire.RenewProv)
         enrolment = await self._renewal(self._oem, request.pcid, request, asked.by)
-        entry, pfx = await self._issued(self._oem, enrolment)
+        entry, pfx = await self._issued(self._oem, enrolment, request)
         return wire.success(wire.prov_certificate(entry, pfx, self._now()))
 
     async def _revoke_prov(self, asked: Asked) -> bytes:
@@ -167,6 +189,24 @@ class Server:
     async def _verify_prov(self, asked: Asked) -> bytes:
         judgement = await run_in_threadpool(self._oem.verify, asked.last, asked.edition.edition)
         return wire.success(wire.VerifyResult(SECONDARY_ACTOR.of(judgement)), judgement.text)
+
+    async def _create_contract(self, asked: Asked) -> bytes:
+        return wire.success(await self._contracts.create(asked.read(wire.CreateContract), asked.by))
+
+    async def _renew_contract(self, asked: Asked) -> bytes:
+        return wire.success(await self._contracts.renew(asked.read(wire.RenewContract), asked.by))
+
+    async def _revoke_contract(self, asked: Asked) -> bytes:
+        return await self._revoke(self._contracts.mo, asked)
+
+    async def _verify_payment(self, asked: Asked) -> bytes:
+        return wire.success(*await self._contracts.verify(asked.read(wire.VerifyPayment)))
+
+    async def _install_certificate(self, asked: Asked) -> bytes:
+        return wire.success(*await self._contracts.install(asked.read(wire.V2gMessage)))
+
+    async def _update_certificate(self, asked: Asked) -> bytes:
+        return wire.success(*await self._contracts.update(asked.read(wire.V2gMessage)))
 
     async def _describe(self, asked: Asked) -> bytes:
         return openapi.document()
@@ -178,8 +218,14 @@ class Server:
         edition = request.edition.edition
         return await run_in_threadpool(registrar.renew, holder, edition, suite, request.pkcs10_data, by)
 
-    async def _issued(self, registrar: Registrar, enrolment: Enrolment) -> tuple[Entry, bytes]:
-        entry = await self._place(enrolment.order)
+    async def _placed(self, order: Order, request: wire.Making) -> Entry:
+        if request.fault is None:
+            return await self._place(order)
+        fault = self._lab.fault(request.fault, Level.CERTIFICATE)
+        return await self._place(await run_in_threadpool(self._lab.order, order, fault))
+
+    async def _issued(self, registrar: Registrar, enrolment: Enrolment, request: wire.Making) -> tuple[Entry, bytes]:
+        entry = await self._placed(enrolment.order, request)
         if enrolment.key is None:
             return entry, b""
         return entry, await run_in_threadpool(registrar.pfx, entry, enrolment.key, self._pfx_password)

@@ -11,8 +11,8 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from voltroot.errors import Malformed, MissingField
-from voltroot.pki.certificates import Certificate
+from voltroot.errors import Malformed, MissingField, Refused
+from voltroot.pki.certificates import Certificate, read_base64, read_pem
 from voltroot.pki.names import Name
 from voltroot.pki.ports import Entry, State
 from voltroot.pki.profiles import Edition
@@ -39,7 +39,13 @@ class Request(Struct, rename="camel", frozen=True):
     """A request; members beyond those declared are passed over."""
 
 
-class IssueSecc(Request, frozen=True):
+class Making(Request, frozen=True, kw_only=True):
+    """A request that has something made; ``fault`` is what a lab gets wrong in it on purpose."""
+
+    fault: Text | None = None
+
+
+class IssueSecc(Making, frozen=True):
     """3.1.1: a new certificate for a station."""
 
     secc_id: Text
@@ -47,7 +53,7 @@ class IssueSecc(Request, frozen=True):
     suite: SuiteName | None = None
 
 
-class IssueSeccByCsr(Request, frozen=True):
+class IssueSeccByCsr(Making, frozen=True):
     """3.1.2: a new certificate on a key that the station keeps."""
 
     pkcs10_data: Text
@@ -61,7 +67,7 @@ class RenewSecc(IssueSecc, frozen=True):
     pkcs10_data: Text | None = None
 
 
-class IssueProv(Request, frozen=True):
+class IssueProv(Making, frozen=True):
     """3.2.1: a new certificate for a car."""
 
     pcid: Text
@@ -76,10 +82,35 @@ class RenewProv(IssueProv, frozen=True):
 
 
 class Revoke(Request, frozen=True):
-    """3.1.5 and 3.2.4: revoke what a distinguished name has; without ``edition`` in every edition."""
+    """3.1.5, 3.2.4 and 3.3.3: revoke what a distinguished name has; without ``edition`` in every edition."""
 
     subject_dn: Text
     edition: IsoEdition | None = None
+
+
+class CreateContract(Making, frozen=True):
+    """3.3.1: a contract for the car that has the certificate."""
+
+    dh_cert: Text
+    emaid: Text
+
+
+class RenewContract(CreateContract, frozen=True):
+    """3.3.2: a further certificate of a contract; ``dhCert`` is the one that is about to expire."""
+
+
+class VerifyPayment(Request, frozen=True):
+    """3.3.4: the chain that a car shows when it wants to charge."""
+
+    leaf: Text
+    subca2: Text
+    subca1: Text
+
+
+class V2gMessage(Making, frozen=True):
+    """3.4.1 and 3.4.2: what a car asks, in EXI and base64; so is the answer."""
+
+    v2g_message: Text
 
 
 class DownloadPfx(Request, frozen=True):
@@ -132,7 +163,7 @@ class PlainCertificate(Struct, rename="camel", frozen=True):
 
 
 class RevokeResult(Struct, rename="camel", frozen=True):
-    """The answer to 3.1.5 and 3.2.4: 4000 done, 4002 already revoked, 4003 not existing."""
+    """The answer to 3.1.5, 3.2.4 and 3.3.3: 4000 done, 4002 already revoked, 4003 not existing."""
 
     result_code: str
     message: str
@@ -146,12 +177,42 @@ class PfxResult(Struct, rename="camel", frozen=True):
 
 
 class VerifyResult(Struct, rename="camel", frozen=True):
-    """The answer to 3.2.5: OK, FAILED_CertChainError or FAILED_CertificateExpired."""
+    """The answer to 3.2.5 and 3.3.4: OK, FAILED_CertChainError, FAILED_CertificateExpired or as configured."""
 
     res_code: str
 
 
-Data = SeccCertificate | ProvCertificate | PlainCertificate | RevokeResult | PfxResult | VerifyResult
+class ContractInstallation(Struct, rename="camel", frozen=True):
+    """The answer to 3.3.1, and in -20 to 3.3.2: a CertificateInstallationRes in EXI and base64."""
+
+    version: str
+    cert_inst_res: str
+
+
+class ContractUpdate(Struct, rename="camel", frozen=True):
+    """The answer to 3.3.2 in -2: a CertificateUpdateRes in EXI and base64."""
+
+    version: str
+    cert_updt_res: str
+
+
+class V2gAnswer(Struct, rename="camel", frozen=True):
+    """The answer to 3.4.1 and 3.4.2: a V2G message in EXI and base64, whatever its ResponseCode."""
+
+    v2g_message: str
+
+
+Data = (
+    SeccCertificate
+    | ProvCertificate
+    | PlainCertificate
+    | RevokeResult
+    | PfxResult
+    | VerifyResult
+    | ContractInstallation
+    | ContractUpdate
+    | V2gAnswer
+)
 R = TypeVar("R", bound=Request)
 
 
@@ -195,6 +256,24 @@ def prov_certificate(entry: Entry, pfx: bytes, now: datetime) -> ProvCertificate
 def plain_certificate(entry: Entry, subject: Name) -> PlainCertificate:
     """Return what the API tells of a certificate whose key it does not know."""
     return PlainCertificate(subject.get("CN") or "", str(entry.serial), to_base64(entry.certificate))
+
+
+def read_certificate(text: str, member: str) -> Certificate:
+    """Read a certificate in base64 DER or in PEM, or raise Refused naming the member."""
+    try:
+        if "-----BEGIN" not in text:
+            return Certificate.read(read_base64(text, "it"))
+        return Certificate.read(next(octets for label, octets in read_pem(text) if label == "CERTIFICATE"))
+    except (Malformed, StopIteration) as error:
+        raise Refused(f"{member} is no certificate in base64 or PEM: {error}".removesuffix(": ")) from error
+
+
+def read_message(text: str) -> bytes:
+    """Return the octets of a V2G message in base64, or raise Refused."""
+    try:
+        return read_base64(text, "v2gMessage")
+    except Malformed as error:
+        raise Refused(f"{error}") from error
 
 
 def to_base64(octets: bytes) -> str:
