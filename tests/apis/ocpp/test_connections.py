@@ -1,0 +1,265 @@
+"""Who may connect, and how: the security profiles (A00), over real WebSockets with TLS."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
+
+from stations import (
+    OCPP_2_0_1,
+    OCPP_2_1,
+    PASSWORD,
+    Office,
+    Station,
+    certificates,
+    connected,
+    from_factory,
+    self_signed,
+    signing_request,
+    trusting,
+)
+from voltroot.app.config import Csms
+from voltroot.pki.ports import Reason
+from voltroot.pki.suites import RSA_SHA256
+from world import World
+
+AT_TLS = 0
+
+
+@contextlib.contextmanager
+def refused(*statuses: int) -> Iterator[None]:
+    """The connection is not opened: at TLS, or by HTTP with one of these statuses."""
+    try:
+        yield
+    except InvalidStatus as error:
+        ended = error.response.status_code
+    except (ssl.SSLError, ConnectionError, InvalidMessage, EOFError, ConnectionClosed):
+        ended = AT_TLS
+    else:
+        pytest.fail("the connection was opened")
+    assert ended in statuses
+
+
+def accepted(station: Station) -> bool:
+    return station.boot()["status"] == "Accepted"
+
+
+@pytest.mark.parametrize("profile", [1, 2])
+def test_TC_A_01_a_valid_password_lets_a_station_in(office: Office, profile: int) -> None:
+    office.register(f"A01-{profile}", profile)
+    with connected(office, f"A01-{profile}", profile) as station:
+        assert accepted(station)
+
+
+def test_TC_A_02_another_user_name_is_refused(office: Office) -> None:
+    office.register("A02")
+    with refused(401), connected(office, "A02", user="A02Invalid"):
+        pass
+
+
+def test_TC_A_03_a_wrong_password_is_refused_and_none_at_all(office: Office) -> None:
+    office.register("A03")
+    for password in ("another password", PASSWORD.upper(), "", None):
+        with refused(401), connected(office, "A03", password=password):
+            pass
+    with connected(office, "A03") as station:
+        assert accepted(station)
+
+
+def test_a_station_that_is_not_in_the_registry_is_not_found(office: Office) -> None:
+    with refused(404), connected(office, "NOBODY"):
+        pass
+
+
+def test_A00_FR_002_a_station_has_one_profile(office: Office) -> None:
+    office.register("ONE", 2)
+    with refused(403), connected(office, "ONE", 1):
+        pass
+
+
+SUITES = ("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", "AES128-GCM-SHA256", "AES256-GCM-SHA384")
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_TC_A_04_each_of_the_four_suites_is_spoken_with_a_certificate_of_its_kind(office: Office, suite: str) -> None:
+    office.register(f"A04-{suite}"[:48])
+    context = trusting(office)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(suite)
+    with connected(office, f"A04-{suite}"[:48], tls=context) as station:
+        spoken = station.connection.tls
+        assert (spoken.cipher() or ("",))[0] == suite
+        subject = dict(part[0] for part in (spoken.getpeercert() or {})["subject"])  # type: ignore[misc]
+        assert subject["commonName"] == "localhost"
+        assert accepted(station)
+
+
+def test_TC_A_06_older_versions_of_TLS_are_refused_and_1_2_works_afterwards(office: Office) -> None:
+    office.register("A06")
+    for version in ("-tls1", "-tls1_1"):
+        done = subprocess.run(
+            ["openssl", "s_client", version, "-cipher", "ALL:@SECLEVEL=0", "-connect", f"127.0.0.1:{office.ports[2]}"],
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False,
+        )  # fmt: skip
+        assert done.returncode != 0
+        assert b"Cipher is (NONE)" in done.stdout, done.stdout
+    with connected(office, "A06") as station:
+        assert accepted(station)
+
+
+@pytest.mark.parametrize("suite", ["P-256", "RSA"])
+def test_TC_A_07_a_valid_client_certificate_lets_a_station_in(office: Office, suite: str) -> None:
+    identity = f"A07-{suite}"
+    office.register(identity, 3)
+    given = {"suite": RSA_SHA256} if suite == "RSA" else {}
+    entry, key = office.certificate(identity, **given)
+    with connected(office, identity, 3, client=(office.world.chain(entry)[:-1], key)) as station:
+        assert accepted(station)
+    # Sub-CAs that the station leaves out are known here.
+    with connected(office, identity, 3, client=([entry.read()], key)) as station:
+        assert accepted(station)
+
+
+def test_TC_A_08_unknown_revoked_and_others_client_certificates_are_refused(office: Office) -> None:
+    office.register("A08", 3)
+    entry, key = office.certificate("A08")
+    good = (office.world.chain(entry)[:-1], key)
+    others, others_key = office.certificate("A08-OTHER")
+    with refused(403), connected(office, "A08", 3, client=([others.read()], others_key)):
+        pass
+    with refused(AT_TLS), connected(office, "A08", 3):
+        pass
+    revoked, revoked_key = office.certificate("A08", renewal=True)
+    office.world.ledger.revoke([revoked.number], Reason.KEY_COMPROMISE, door="test")
+    with refused(403), connected(office, "A08", 3, client=([revoked.read()], revoked_key)):
+        pass
+    with connected(office, "A08", 3, client=good) as station:
+        assert accepted(station)
+
+
+def test_TC_A_08_a_certificate_of_an_unknown_CA_is_refused_at_TLS(office: Office) -> None:
+    office.register("A08-CA", 3)
+    with refused(AT_TLS), connected(office, "A08-CA", 3, client=self_signed("SN-A08-CA")):
+        pass
+
+
+def test_A00_FR_404_the_organization_has_to_be_the_registrys(office: Office) -> None:
+    office.register("ORG", 3, organization="Somebody Else")
+    entry, key = office.certificate("ORG")
+    with refused(403), connected(office, "ORG", 3, client=([entry.read()], key)):
+        pass
+
+
+def test_A00_FR_429_an_expired_certificate_is_taken_only_where_configured_and_renewed_first(office: Office) -> None:
+    office.register("OLD", 3)
+    entry, key = office.certificate("OLD")
+    client = ([entry.read()], key)
+    office.world.clock.turn(days=400)
+    try:
+        with refused(403), connected(office, "OLD", 3, client=client, tls=_timeless(office, client)):
+            pass
+        office.stations.change("OLD", expired_allowed=True)
+        with connected(office, "OLD", 3, client=client, tls=_timeless(office, client)) as station:
+            assert station.boot()["status"] == "Pending"
+            asked = station.expect("TriggerMessage", {"status": "Accepted"})
+            assert asked == {"requestedMessage": "SignChargingStationCertificate"}
+    finally:
+        office.world.clock.offset = timedelta(0)
+
+
+def test_A00_FR_406_a_manufacturers_certificate_is_taken_and_replaced_first(world: World) -> None:
+    chain, key = from_factory("SN-NEW")
+    file = world.folder / "manufacturer.pem"
+    file.write_text(chain[1].pem)
+    with Office(world, csms=Csms(client_cas=(str(file),))) as office:
+        office.register("NEW", 3)
+        with connected(office, "NEW", 3, client=(chain[:1], key)) as station:
+            assert station.boot()["status"] == "Pending"
+            station.expect("TriggerMessage", {"status": "Accepted"})
+            csr, own = signing_request("SN-NEW")
+            station.call("SignCertificate", {"csr": csr})
+            made = certificates(station.expect("CertificateSigned", {"status": "Accepted"})["certificateChain"])
+        with connected(office, "NEW", 3, client=(made, own)) as station:
+            assert accepted(station)
+
+
+def _timeless(office: Office, client: object) -> ssl.SSLContext:
+    """The server's certificate is of another day, too: that is not what is tried here."""
+    context = trusting(office, client)  # type: ignore[arg-type]
+    context.verify_flags |= 0x200000
+    return context
+
+
+def test_the_version_that_the_station_likes_best_is_spoken(office: Office) -> None:
+    office.register("VERSIONS")
+    for offered, spoken in (([OCPP_2_1, OCPP_2_0_1], OCPP_2_1), (["ocpp1.6", OCPP_2_0_1], OCPP_2_0_1)):
+        with connected(office, "VERSIONS", versions=offered) as station:
+            assert station.connection.subprotocol == spoken
+            assert accepted(station)
+
+
+def test_without_a_subprotocol_that_is_known_the_connection_is_closed_at_once(office: Office) -> None:
+    office.register("OTHER")
+    with connected(office, "OTHER", versions=["ocpp1.6"]) as station:
+        assert station.connection.subprotocol is None
+        with pytest.raises(ConnectionClosed):
+            station.receive()
+
+
+def test_compression_keeps_no_context(office: Office) -> None:
+    office.register("DEFLATE")
+    with connected(office, "DEFLATE") as station:
+        answer = station.connection.response
+        assert answer is not None
+        extension = answer.headers["Sec-WebSocket-Extensions"]
+        assert "server_no_context_takeover" in extension
+        assert "client_no_context_takeover" in extension
+        assert accepted(station)
+
+
+def test_of_two_connections_of_one_identity_the_later_stays(office: Office) -> None:
+    office.register("TWICE")
+    with connected(office, "TWICE") as first:
+        assert accepted(first)
+        with connected(office, "TWICE") as second:
+            with pytest.raises(ConnectionClosed):
+                first.receive()
+            assert accepted(second)
+            outcome = office.start(office.commands.inventory("TWICE"))
+            second.expect("GetInstalledCertificateIds", {"status": "NotFound"})
+            assert outcome.result(10).status == "NotFound"
+
+
+def test_garbage_and_frames_that_are_too_large_end_nobody_elses_connection(office: Office) -> None:
+    office.register("GOOD")
+    office.register("BAD")
+    with connected(office, "GOOD") as good, connected(office, "BAD") as bad:
+        bad.connection.send("this is no frame")
+        assert bad.receive()[:3] == [4, "-1", "RpcFrameworkError"]
+        assert bad.try_call("Nonsense", {})[1][0] == "NotImplemented"
+        assert bad.try_call("BootNotification", {})[1][0] == "OccurrenceConstraintViolation"
+        assert accepted(bad)
+        bad.connection.send(json.dumps([2, "big", "DataTransfer", {"vendorId": "x", "data": "x" * (1 << 19)}]))
+        with pytest.raises(ConnectionClosed) as closed:
+            bad.receive()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1009
+        assert accepted(good)
+
+
+def test_octets_that_are_no_TLS_and_half_a_request_harm_nobody(office: Office) -> None:
+    office.register("STILL")
+    with socket.create_connection(("127.0.0.1", office.ports[2])) as raw:
+        raw.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        with socket.create_connection(("127.0.0.1", office.ports[1])) as half:
+            half.sendall(b"GET /ocpp/STILL HTTP/1.1\r\nHost: x\r\n")
+            with connected(office, "STILL") as station:
+                assert accepted(station)
