@@ -3,22 +3,30 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# What is pinned too tightly to share our environment.
+PEERS := $(VENV)-iso15118
+# How many inputs a fuzz run tries: ten million take half an hour.
+RUNS ?= 10000000
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-LOCK := $(BIN)/uv pip compile pyproject.toml --python-version 3.11 --universal --generate-hashes \
+LOCK := $(BIN)/uv pip compile --python-version 3.11 --universal --generate-hashes \
 	--no-header --no-annotate --quiet $(if $(UPGRADE),--upgrade)
 
 # The programs that judge our certificates in the tests, each with the Debian package that brings it.
 JUDGES := openssl:openssl certtool:gnutls-bin strace:strace keytool:default-jre-headless \
-	pg_lsclusters:postgresql cfssl:golang-cfssl nginx:nginx-light
+	pg_lsclusters:postgresql cfssl:golang-cfssl nginx:nginx-light \
+	softhsm2-util:softhsm2 pkcs11-tool:opensc swtpm:swtpm mosquitto_passwd:mosquitto mosquitto_rr:mosquitto-clients
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run check test soak bench lock judges
+.PHONY: help setup demo run check test peers soak fuzz bench lock judges
 
 help: ## print these words
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.developing ## make .venv with all that running, checking and testing need
+
+demo: $(VENV)/.running ## tell the story of a contract, from the order to the charge: seconds
+	@$(BIN)/voltroot demo
 
 run: $(VENV)/.running ## start the backend on 127.0.0.1:15118; its PKI lives in ./data
 	@$(BIN)/voltroot serve --data data
@@ -30,24 +38,32 @@ check: $(VENV)/.developing ## style, types, import contracts and the fast tests:
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest -q -n auto -m "not slow and not soak"
 
-test: judges $(VENV)/.developing ## all tests but the long ones
+test: judges $(PEERS)/.made $(VENV)/.developing ## all tests but the long ones
 	$(BIN)/pytest -q -n auto -m "not soak"
+
+peers: $(PEERS)/.made ## make .venv-iso15118: a foreign EXI codec to compare ours with, in Java
 
 soak: judges $(VENV)/.developing ## the long tests: minutes each
 	$(BIN)/pytest -q -m soak
 
+fuzz: $(VENV)/.fuzzing ## try RUNS inputs on the EXI reader, guided by coverage, and keep those that reach furthest
+	$(BIN)/python tests/exi_fuzz.py $(RUNS)
+
 bench: $(VENV)/.developing ## how fast it is on this machine: four times 50 seconds; more by 'voltroot bench'
 	@for what in issue ocsp revoke start; do $(BIN)/voltroot bench $$what --quick || exit; done
 
-lock: $(VENV)/.developing ## write both lock files anew from pyproject.toml; UPGRADE=1 takes newer versions
-	$(LOCK) --extra build -o requirements.lock
-	$(LOCK) --extra build --extra dev --extra postgresql -c requirements.lock -o requirements-dev.lock
-	@! grep -n '://' requirements.lock requirements-dev.lock || { echo "a lock file names a host" >&2; exit 1; }
+lock: $(VENV)/.developing ## write the lock files anew from pyproject.toml; UPGRADE=1 takes newer versions
+	$(LOCK) pyproject.toml --extra build -o requirements.lock
+	$(LOCK) pyproject.toml --extra build --extra dev --extra postgresql -c requirements.lock -o requirements-dev.lock
+	@echo iso15118==0.31.2 | $(LOCK) - -o tests/interop/iso15118.lock
+	@echo atheris==3.0.0 | $(LOCK) - -o tests/exi_fuzz.lock
+	@! grep -n '://' requirements.lock requirements-dev.lock tests/interop/iso15118.lock tests/exi_fuzz.lock || { echo "a lock file names a host" >&2; exit 1; }
 
 judges:
 	@missing=; for judge in $(JUDGES); do \
 		command -v "$${judge%%:*}" >/dev/null || missing="$$missing $${judge#*:}"; \
 	done; \
+	ls /usr/lib/*/ossl-modules/tpm2.so >/dev/null 2>&1 || missing="$$missing tpm2-openssl"; \
 	[ -z "$$missing" ] || { \
 		echo "The tests need programs that are not here. As root:" >&2; \
 		echo "  apt-get install -y --no-install-recommends$$missing" >&2; exit 1; }
@@ -67,7 +83,17 @@ $(VENV)/.running: pyproject.toml requirements.lock | $(BIN)/pip
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
+$(PEERS)/.made: tests/interop/iso15118.lock | $(BIN)/pip
+	@echo "Installing the codec that the interop tests ask into $(PEERS)"
+	@$(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $<
+	@touch $@
+
 $(VENV)/.developing: $(VENV)/.running requirements-dev.lock
 	@echo "Installing what checks and tests need into $(VENV): a minute the first time"
 	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/.fuzzing: tests/exi_fuzz.lock $(VENV)/.developing
+	@$(PIP) install --require-hashes -r $<
 	@touch $@

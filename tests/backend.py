@@ -90,6 +90,7 @@ class Backend:
     options: tuple[str, ...] = ()
     port: int = field(default_factory=lambda: free_port())
     tls_port: int = field(default_factory=lambda: free_port())
+    vpki_port: int = field(default_factory=lambda: free_port())
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -123,7 +124,7 @@ class Backend:
         assert self.process is None, "it runs already"
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [*under, str(VOLTROOT), "serve", "--data", str(self.data), *self.options]
-        command += ["--port", str(self.port), "--tls-port", str(self.tls_port)]
+        command += ["--port", str(self.port), "--tls-port", str(self.tls_port), "--vpki-port", str(self.vpki_port)]
         with self.log.open("ab") as log, (self.folder / "backend.out").open("ab") as out:
             self.process = subprocess.Popen(command, stdout=out, stderr=log, start_new_session=True)
 

@@ -17,8 +17,8 @@ from starlette.testclient import TestClient
 from voltroot.apis.publish.publisher import Publisher
 from voltroot.apis.publish.server import routes
 from voltroot.apis.publish.settings import Settings
+from voltroot.pki.addresses import Addresses
 from voltroot.pki.certificates import Certificate, read_pem
-from voltroot.pki.drafts import Addresses
 from voltroot.pki.ocsp import ResponseStatus
 from voltroot.pki.ports import Entry, Keyring
 from voltroot.pki.suites import PublicKey, Signer, Suite
@@ -41,6 +41,9 @@ class CountingKeyring:
 
     def exchange(self, label: str, peer: PublicKey) -> bytes:
         return self.keyring.exchange(label, peer)
+
+    def check(self) -> None:
+        self.keyring.check()
 
 
 class Publishing:

@@ -13,11 +13,12 @@ from pathlib import Path
 import postgres
 from voltroot.keys.escrow import KeyringEscrow
 from voltroot.keys.software import SoftwareKeyring
-from voltroot.pki import suites
+from voltroot.pki import suites, vpki
+from voltroot.pki.addresses import Addresses
 from voltroot.pki.authority import Authority
 from voltroot.pki.ceremony import CaNames, Ceremony
 from voltroot.pki.certificates import Certificate
-from voltroot.pki.drafts import Addresses, Drafter, Order
+from voltroot.pki.drafts import Drafter, Order
 from voltroot.pki.issuers import Issuers
 from voltroot.pki.names import Name
 from voltroot.pki.ports import Entry
@@ -25,6 +26,7 @@ from voltroot.pki.profiles import Profile, profiles
 from voltroot.pki.revision import Revision
 from voltroot.store.engine import migrate, open_engine, sqlite_url
 from voltroot.store.ledger import SqlLedger
+from voltroot.store.pools import SqlContractPool
 
 BASE = "http://127.0.0.1:15118"
 
@@ -74,7 +76,7 @@ class World:
 
     @cached_property
     def profiles(self) -> dict[str, Profile]:
-        return profiles(iso15118_20_2022=self.edition_2022)
+        return profiles(iso15118_20_2022=self.edition_2022) | vpki.profiles(vpki.Operator())
 
     @cached_property
     def ledger(self) -> SqlLedger:
@@ -93,13 +95,17 @@ class World:
         return Issuers(self.ledger, self.profiles, Revision(self.ledger, self.clock))
 
     @cached_property
+    def pool(self) -> SqlContractPool:
+        return SqlContractPool(self.engine, self.clock)
+
+    @cached_property
     def authority(self) -> Authority:
         drafter = Drafter(Addresses(BASE), timedelta(minutes=5))
         return Authority(self.ledger, self.keyring, self.issuers, drafter, self.clock)
 
     @cached_property
     def ceremony(self) -> Ceremony:
-        return Ceremony(self.authority, self.keyring, CaNames(), self.clock)
+        return Ceremony(self.authority, self.keyring, CaNames(subjects=vpki.Operator().subjects()), self.clock)
 
     def order(self, profile: str, common_name: str, suite: suites.Suite | None = None, **rest: object) -> Order:
         """An order as an actor would place it, for a key made on the spot."""

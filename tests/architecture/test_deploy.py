@@ -44,3 +44,14 @@ def test_the_container_is_made_of_what_is_there_and_starts_the_backend() -> None
     exposed = re.search(r"^EXPOSE (.*)$", lines, re.MULTILINE)
     assert exposed is not None
     assert exposed[1].split() == ["15118", "15119"]
+
+
+def test_the_stations_unit_starts_it() -> None:
+    unit = configparser.RawConfigParser(strict=False, comment_prefixes="#")
+    unit.optionxform = str  # type: ignore[method-assign, assignment]
+    unit.read(DEPLOY / "voltroot-station.service")
+    program, group, *words = shlex.split(unit["Service"]["ExecStart"])
+    assert (program.rpartition("/")[2], group) == ("voltroot", "station")
+    command = cli.commands[group].commands[words[0]]  # type: ignore[attr-defined]
+    with click.Context(command) as context:
+        command.make_parser(context).parse_args(words[1:])

@@ -69,6 +69,24 @@ def test_without_cfssl_the_report_says_how_to_get_it(tmp_path: Path, monkeypatch
     assert Aim("times cfssl", None, 5).document()["met"] is None
 
 
+def test_the_vpki_is_measured_through_tls_beside_the_plain_api() -> None:
+    report = measured("vpki")
+    assert {curve for (curve,) in places(report, "curve")} == {"P-256", "P-521"}
+    assert len(places(report, "system", "curve")) == 6
+    assert all(figure["rate"] > 0 for figure in report["figures"])
+    assert len(report["aims"]) == 2
+
+
+def test_contracts_are_measured_beside_their_cryptography() -> None:
+    report = measured("contract")
+    calls = {"mo/contract", "ccp/certificateInstallation"}
+    wanted = {(system, call, suite) for system in ("voltroot", "floor: its cryptography") for call in calls
+              for suite in ("P-256", "P-521")}  # fmt: skip
+    assert places(report, "system", "call", "suite") == wanted
+    assert all(figure["rate"] > 0 for figure in report["figures"])
+    assert len(report["aims"]) == 5
+
+
 def test_ocsp_is_measured_from_the_cache_and_with_nonces() -> None:
     report = measured("ocsp")
     answers = {"GET, cached", "POST, cached", "POST, nonce", "floor: one signature"}

@@ -61,7 +61,7 @@ def test_an_interrupted_ceremony_goes_on_where_it_stopped(tmp_path: Path) -> Non
     world.ceremony._progress = lambda label: None
     world.ceremony.perform()
     labels = [credential.label for credential in world.issuers.standing().credentials]
-    assert len(labels) == len(set(labels)) == 85
+    assert len(labels) == len(set(labels)) == 97
 
 
 def test_signers_and_cps_leaves_renew_themselves_well_before_they_expire(world: World) -> None:
@@ -70,7 +70,7 @@ def test_signers_and_cps_leaves_renew_themselves_well_before_they_expire(world: 
     world.clock.turn(days=2)
     made = {credential.label for credential in world.ceremony.renew()}
     assert {"cps-2", "cps-20", "cps-20-ed448", "ocsp-v2g-root-2", "ocsp-cpo-sub2-2"} <= made
-    assert len(made) == 44
+    assert len(made) == 50
     assert world.ceremony.renew() == []
 
 

@@ -11,7 +11,8 @@ from cryptography import x509
 from pkilinting import crl_findings
 from voltroot.errors import Refused
 from voltroot.pki import crls
-from voltroot.pki.drafts import Addresses, Issuer, serial_number
+from voltroot.pki.addresses import Addresses
+from voltroot.pki.drafts import Issuer, serial_number
 from voltroot.pki.ports import Reason, Revocation
 from world import BASE, World
 

@@ -14,7 +14,7 @@ from voltroot.pki import der, oids
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.chains import Verdict, judge
 from voltroot.pki.names import Name
-from voltroot.pki.profiles import profiles
+from voltroot.pki.profiles import Edition, profiles
 from voltroot.pki.recognise import recognise, role_of_issuer
 from world import World
 
@@ -98,6 +98,8 @@ def test_most_real_certificates_have_their_issuer_here() -> None:
 def test_our_own_certificates_are_named_rightly(tmp_path: Path, edition_2022: bool) -> None:
     world = World.made(tmp_path / "world", edition_2022=edition_2022)
     for good in every_certificate(world):
+        if good.profile.edition is Edition.VPKI:  # its CAs have names of their operator's
+            continue
         meant = recognise(good.certificate, world.profiles)
         assert meant, good
         assert meant.name == ALIKE.get(good.profile.name, good.profile.name)

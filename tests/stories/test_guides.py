@@ -114,7 +114,7 @@ def typed(guide: Path, backend: Backend, folder: Path) -> list[Seen]:
     curl.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{WITNESS}" "$@"\n')
     curl.chmod(curl.stat().st_mode | stat.S_IXUSR)
     script = "set -euxo pipefail\n" + "".join(commands(guide))
-    for port, own in ((15118, backend.port), (15119, backend.tls_port)):
+    for port, own in ((15118, backend.port), (15119, backend.tls_port), (15120, backend.vpki_port)):
         script = re.sub(rf"(127\.0\.0\.1|localhost):{port}\b", rf"\1:{own}", script)
     record = folder / "seen"
     environment = os.environ | {

@@ -112,7 +112,7 @@ class Registrar:
     def newest(self, holder: str, edition: Edition) -> Entry:
         """Return the newest certificate of a name, whatever its state, or raise NotFound."""
         profile = self._rows[edition]
-        found = self._authority.ledger.find(profiles=[profile.name], name=_claim(holder))
+        found = self._authority.ledger.find(profiles=[profile.name], name=claim(holder))
         if not found:
             raise NotFound(f"{holder} is unknown: no {profile.title} of {edition} was ever issued for it")
         return found[0]
@@ -178,13 +178,13 @@ class Registrar:
             public_key=key,
             door=self._door,
             by=by,
-            name=_claim(holder),
+            name=claim(holder),
             renewal=renewal,
             sealed_key=sealed,
         )
 
 
-def _claim(holder: str) -> str:
+def claim(holder: str) -> str:
     """The form in which an id is held: as X.520 compares common names, so that id and DN agree on what is the same."""
     return Name.of([("CN", holder)]).key()
 

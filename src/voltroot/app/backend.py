@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import fcntl
 import getpass
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -20,36 +19,43 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp
 
 from voltroot.actors.cpo import CPO
+from voltroot.actors.lab import Lab
 from voltroot.actors.oem import OEM
 from voltroot.actors.registrar import Subjects
+from voltroot.actors.vpki import VehiclePKI
+from voltroot.apis.pnc.contracts import Contracts
 from voltroot.apis.pnc.server import Server as PncServer
 from voltroot.apis.publish.publisher import Publisher
 from voltroot.apis.publish.server import routes
 from voltroot.apis.publish.settings import Settings
+from voltroot.apis.vpki.door import Door
+from voltroot.apis.vpki.server import Server as VpkiServer
+from voltroot.app import keyrings, vpki
 from voltroot.app.config import Config, read_secret
+from voltroot.app.contracts import contracts
 from voltroot.app.desk import Desk
-from voltroot.errors import Refused, Unavailable
+from voltroot.app.housekeeping import Chores
 from voltroot.keys.escrow import KeyringEscrow
 from voltroot.keys.software import SoftwareKeyring
+from voltroot.pki.addresses import Addresses
 from voltroot.pki.authority import Authority
 from voltroot.pki.ceremony import CaNames, Ceremony
-from voltroot.pki.certificates import pem
-from voltroot.pki.drafts import Addresses, Drafter
+from voltroot.pki.drafts import Drafter
 from voltroot.pki.issuers import Issuers
-from voltroot.pki.ports import Clock, Credential
-from voltroot.pki.profiles import Profile, profiles
+from voltroot.pki.ports import Clock, Credential, Keyring
+from voltroot.pki.profiles import Edition, Profile, profiles, slug
 from voltroot.pki.revision import Revision
+from voltroot.pki.suites import P256_SHA256, Suite
+from voltroot.pki.vpki import Operator
+from voltroot.pki.vpki import profiles as vpki_profiles
 from voltroot.serve.http import ByPath, Tls
 from voltroot.store.auditlog import AuditLog
 from voltroot.store.engine import migrate, open_engine, sqlite_url
 from voltroot.store.ledger import SqlLedger
+from voltroot.store.pools import SqlContractPool
+from voltroot.store.register import SqlRegister
 
 log = logging.getLogger("voltroot")
-
-# Short-lived certificates are renewed with a third of their life left, so an hour sooner or later does not matter.
-RENEWAL_PERIOD = timedelta(hours=1)
-# What has been committed is in the audit log within a second; a database that does not answer is asked less often.
-LOGGING_PERIOD, LOGGING_PAUSE = timedelta(seconds=0.5), timedelta(seconds=5)
 
 
 def account() -> str:
@@ -79,6 +85,7 @@ class Backend:
         with self._alone():
             migrate(self._engine)
             self.issuers.reload()
+            keyrings.check_device(self.config, self.keyring, self.issuers.standing(), self.profiles)
             self.ceremony.perform()
             assert self.escrow is not None, "the escrow key is made with the PKI"
             assert self.auditlog is not None, "so is the key of the audit log"
@@ -112,22 +119,21 @@ class Backend:
             migrate(self._engine)
 
     def check(self) -> None:
-        """Refuse to start unless every profile has an issuer for each of its suites, and every issuer its key."""
-        standing = self.issuers.standing()
-        for profile in self.profiles.values():
-            if profile.is_ca or profile.issuer not in self.profiles:
-                continue
-            for suite in profile.suites:
-                issuer = standing.for_profile(profile, suite)
-                if issuer.key is None or self.keyring.signer(issuer.key).public_key() != issuer.certificate.public_key:
-                    raise Refused(
-                        f"the key of the CA {issuer.slug} is not in the keyring: {profile.name} has no issuer"
-                    )
+        """Refuse to start unless every profile has an issuer, and every issuer its key."""
+        keyrings.check_issuers(self.keyring, self.issuers.standing(), self.profiles)
 
     @cached_property
     def profiles(self) -> dict[str, Profile]:
-        """The table of profiles in the configured edition."""
-        return profiles(iso15118_20_2022=self.config.profiles.iso15118_20 == "2022")
+        """The table of profiles in the configured edition, with the operator's of the vPKI."""
+        short = self.config.contract.short_key_identifier
+        rows = profiles(iso15118_20_2022=self.config.profiles.iso15118_20 == "2022", short_contract_20=short)
+        return rows | vpki_profiles(self.operator)
+
+    @cached_property
+    def operator(self) -> Operator:
+        """Whose the vPKI is."""
+        vpki.check(self.config)
+        return vpki.operator(self.config.vpki)
 
     @cached_property
     def ledger(self) -> SqlLedger:
@@ -135,10 +141,19 @@ class Backend:
         return SqlLedger(self._engine, self.now)
 
     @cached_property
-    def keyring(self) -> SoftwareKeyring:
+    def register(self) -> SqlRegister:
+        """The record of who called for certificates of the vPKI."""
+        return SqlRegister(self._engine, self.now)
+
+    @cached_property
+    def keyring(self) -> Keyring:
         """The keys of CAs and services."""
-        passphrase = read_secret(self.config.keys.passphrase_file).encode()
-        return SoftwareKeyring(self.config.folder / "keys", passphrase or None)
+        return keyrings.in_device(self.config) if self.config.keys.device else self.key_files
+
+    @cached_property
+    def key_files(self) -> SoftwareKeyring:
+        """Keys in files: all of them without a device, and with one that of the TLS server, which OpenSSL reads."""
+        return keyrings.in_files(self.config)
 
     @cached_property
     def escrow(self) -> KeyringEscrow:
@@ -158,20 +173,31 @@ class Backend:
     @cached_property
     def addresses(self) -> Addresses:
         """Where the status of certificates is published."""
-        return Addresses(self.config.base, self.config.publish.crl_shards)
+        places = {Edition.VPKI: vpki.places(self.config.vpki)}
+        return Addresses(self.config.base, self.config.publish.crl_shards, places)
 
     @cached_property
     def authority(self) -> Authority:
         """What issues and revokes."""
         drafter = Drafter(self.addresses, self.config.backdate)
-        return Authority(self.ledger, self.keyring, self.issuers, drafter, self.now, self.config.profiles.days)
+        days, lab = self.config.profiles.days, self.config.lab
+        return Authority(self.ledger, self.keyring, self.issuers, drafter, self.now, days, lab=lab)
 
     @cached_property
     def ceremony(self) -> Ceremony:
         """What makes CAs and renews the certificates that serve them."""
+        return Ceremony(self.authority, self.keyring, self.ca_names, self.now, self.progress, account())
+
+    @cached_property
+    def ca_names(self) -> CaNames:
+        """What the CAs are called."""
         ca = self.config.ca
-        names = CaNames(ca.organization, ca.country, ca.names)
-        return Ceremony(self.authority, self.keyring, names, self.now, self.progress, account())
+        return CaNames(ca.organization, ca.country, ca.names, self.operator.subjects())
+
+    @cached_property
+    def lab(self) -> Lab:
+        """What gets things wrong on purpose."""
+        return Lab(self.authority, self.keyring, self.ca_names)
 
     @cached_property
     def registry(self) -> CollectorRegistry:
@@ -205,29 +231,61 @@ class Backend:
     @cached_property
     def application(self) -> ASGIApp:
         """All APIs as one ASGI application; what no other knows belongs to the Secondary Actor API."""
-        config = self.config
-        subjects = Subjects(config.subject.organization, config.subject.organizational_unit, config.subject.country)
-        cpo = CPO(self.profiles, subjects, self.authority, self.escrow, self.now)
-        oem = OEM(self.profiles, subjects, self.authority, self.escrow, self.now)
-        password = read_secret(config.pnc.pfx_password_file, "123123")
-        pnc = PncServer(cpo, oem, self.desk.place, self.now, password)
+        cpo = CPO(self.profiles, self.subjects, self.authority, self.escrow, self.now)
+        oem = OEM(self.profiles, self.subjects, self.authority, self.escrow, self.now)
+        password = read_secret(self.config.pnc.pfx_password_file, "123123")
+        pnc = PncServer(cpo, oem, self.contracts, self.lab, self.desk.place, self.now, password)
         others = Starlette(routes=routes(self.publisher))
         others.router.redirect_slashes = False
         others.router.default = pnc
         return ByPath({"/api/": pnc}, others)
 
-    def tls(self) -> Tls:
-        """Return the backend's own TLS certificate and key, made or renewed where due."""
+    @cached_property
+    def subjects(self) -> Subjects:
+        """What is the same in the subject of every leaf."""
+        subject = self.config.subject
+        return Subjects(subject.organization, subject.organizational_unit, subject.country)
+
+    @cached_property
+    def contracts(self) -> Contracts:
+        """What makes contracts and hands them out."""
+        pool = SqlContractPool(self._engine, self.now)
+        parts = (self.subjects, self.authority, self.keyring, self.escrow, pool, self.lab, self.desk, self.now)
+        return contracts(self.config.contract, self.config.trust, *parts)
+
+    @cached_property
+    def vehicle_pki(self) -> VehiclePKI:
+        """What issues for plants and their suppliers."""
+        overlap = timedelta(hours=self.config.vpki.overlap_hours)
+        return VehiclePKI(self.operator, self.authority, self.register, self.now, overlap)
+
+    @cached_property
+    def entrance(self) -> Door:
+        """Who may call the vPKI API."""
+        return vpki.door(self.config, self.ledger, self.issuers, self.now)
+
+    @cached_property
+    def vpki_application(self) -> ASGIApp:
+        """The vPKI API, which has a port of its own."""
+        return VpkiServer(self.vehicle_pki, self.profiles, self.entrance, self.desk.place)
+
+    def vpki_tls(self) -> Tls:
+        """Return the certificate and key of the vPKI API's port, and whose client certificates it takes."""
+        return vpki.tls(self.config.vpki, self.tls, self.entrance, self.ledger, self.issuers)
+
+    def tls(self, profile: str = "TLS_SERVER", suite: Suite = P256_SHA256, hosts: Sequence[str] = ()) -> Tls:
+        """Return a TLS certificate of the backend's own and its key, made or renewed where due."""
         with self._alone():
             self.issuers.reload()
-            credential = self.ceremony.tls_server(self.config.serve.tls_hosts)
+            hosts = hosts or self.config.serve.tls_hosts
+            credential = self.ceremony.tls_server(hosts, self.key_files, profile, suite)
         chain = [credential.entry.read(), *self.issuers.standing().chain(credential.entry.issuer)[:-1]]
-        path = self.config.folder / "tls-server.pem"
+        path = self.config.folder / f"{slug(self.profiles[profile], suite)}.pem"
         temporary = path.with_suffix(f".{os.getpid()}")
-        temporary.write_text("".join(pem("CERTIFICATE", certificate.der) for certificate in chain), encoding="ascii")
+        temporary.write_text("".join(certificate.pem for certificate in chain), encoding="ascii")
         temporary.replace(path)
         passphrase = read_secret(self.config.keys.passphrase_file)
-        return Tls(path, self.keyring.path(str(credential.key)), passphrase or None)
+        return Tls(path, self.key_files.path(str(credential.key)), passphrase or None)
 
     def renew(self) -> list[Credential]:
         """Renew the certificates that serve the CAs where they are due."""
@@ -240,38 +298,17 @@ class Backend:
     @contextlib.asynccontextmanager
     async def running(self, on_renewal: Callable[[], None]) -> AsyncIterator[None]:
         """Keep what is short-lived alive while the block runs, and finish the orders that wait when it ends."""
-        tasks = [asyncio.create_task(self._keep_renewing(on_renewal)), asyncio.create_task(self._keep_logging())]
+        chores = Chores(
+            renew=(self.renew, on_renewal),
+            supersede=(self.vehicle_pki.supersede, self.contracts.mo.supersede),
+            follow=self.auditlog.follow,
+        )
         try:
-            yield
+            async with chores.done():
+                yield
         finally:
-            for task in tasks:
-                task.cancel()
             await self.desk.close()
-            await run_in_threadpool(self._log_changes)
-
-    async def _keep_renewing(self, on_renewal: Callable[[], None]) -> None:
-        while True:
-            try:
-                await run_in_threadpool(self.renew)
-                await run_in_threadpool(on_renewal)
-            except Exception:
-                log.exception("renewal.failed")
-            await asyncio.sleep(RENEWAL_PERIOD.total_seconds())
-
-    async def _keep_logging(self) -> None:
-        while True:
-            pause = await run_in_threadpool(self._log_changes)
-            await asyncio.sleep(pause.total_seconds())
-
-    def _log_changes(self) -> timedelta:
-        """Append some of what is new to the audit log; returns when to look again."""
-        try:
-            return timedelta(0) if self.auditlog.follow() else LOGGING_PERIOD
-        except Unavailable as failure:
-            log.warning("audit.delayed", extra={"why": str(failure)})
-        except Exception:
-            log.exception("audit.failed")
-        return LOGGING_PAUSE
+            await run_in_threadpool(chores.log_changes)
 
     @cached_property
     def _engine(self) -> Engine:

@@ -55,11 +55,15 @@ Frame = Head | Piece | Batch
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What went into a backup or came out of one; ``missing`` keys are those that only the ledger knows."""
+    """What went into a backup or came out of one.
+
+    ``missing`` keys are those that only the ledger knows; those in a ``device`` cannot leave it.
+    """
 
     head: Head
     files: set[str] = field(default_factory=set)
     missing: set[str] = field(default_factory=set)
+    device: str = ""
 
     @property
     def keys(self) -> int:
@@ -89,11 +93,12 @@ def back_up(
     moment = backend.now()
     with _written(target) as file, snapshot(backend.database) as connection:
         sealer = Sealer(file, passphrase)
-        contents = Contents(Head(__version__, moment, schema(connection), counts(connection)))
+        head = Head(__version__, moment, schema(connection), counts(connection))
+        contents = Contents(head, device=backend.config.keys.device)
         _write(sealer, contents.head)
         keys = _keys(backend)
-        contents.missing.update(_named(connection) - keys.keys())
-        for name, (path, size) in (sources | {f"{KEYS}/{label}.pem": key for label, key in keys.items()}).items():
+        contents.missing.update(_named(connection) - {path.stem for path, _ in keys})
+        for name, (path, size) in (sources | {f"{KEYS}/{path.name}": (path, size) for path, size in keys}).items():
             contents.files.add(name)
             for octets in _octets(path, size):
                 _write(sealer, Piece(name, octets))
@@ -123,12 +128,13 @@ def restore(source: Path, passphrase: str, folder: Path, url: str, password: str
     return contents
 
 
-def _keys(backend: Backend) -> dict[str, tuple[Path, int]]:
-    """Return the file of each key and how long it is."""
-    paths = {label: backend.keyring.path(label) for label in backend.keyring.labels()}
-    if not paths:
-        raise Refused(f"there are no keys in {backend.config.folder / KEYS}: is that the folder of this ledger?")
-    return {label: (path, path.stat().st_size) for label, path in paths.items()}
+def _keys(backend: Backend) -> list[tuple[Path, int]]:
+    """Return the file of each key, also of those that are sealed by a TPM, and how long it is."""
+    folder = backend.config.folder / KEYS
+    paths = [path for path in folder.glob("[!.]*") if path.suffix in (".pem", ".tkey")]
+    if not paths and not backend.config.keys.device:
+        raise Refused(f"there are no keys in {folder}: is that the folder of this ledger?")
+    return [(path, path.stat().st_size) for path in paths]
 
 
 def _named(connection: Connection) -> set[str]:

@@ -20,37 +20,46 @@ from voltroot.apis.publish.metrics import TOGETHER
 from voltroot.app import logs
 from voltroot.app.backend import Backend
 from voltroot.app.config import Config
+from voltroot.app.csms import KINDS, Csms
+from voltroot.app.vpki import has_tls
 from voltroot.errors import Failure
 from voltroot.serve.http import Servers
 
 log = logging.getLogger("voltroot")
 
 Load = Callable[[], Config]
-Listeners = Sequence[tuple[socket.socket, bool]]
+# An open socket and what is served there.
+Listeners = Sequence[tuple[socket.socket, str]]
+HTTP, HTTPS, VPKI = "http", "https", "vpki"
 
 # How long a child may take to come up before the next one is replaced.
 READY_WITHIN = 30.0
 
 
 def serve(load: Load, listeners: Listeners, ready: Callable[[], None] = lambda: None) -> None:
-    """Serve until SIGTERM or SIGINT; ``listeners`` are open sockets and whether each speaks TLS.
-
-    SIGHUP takes the log level and the TLS certificate anew.
-    """
+    """Serve until SIGTERM or SIGINT; SIGHUP takes the log level and the TLS certificates anew."""
     backend = Backend(load())
     backend.check()
     servers = Servers(backend.application)
-    for listener, tls in listeners:
-        servers.add(listener, backend.tls() if tls else None)
+    csms = Csms(backend)
+    for listener, what in listeners:
+        if what in KINDS:
+            csms.listen(listener, what)
+        elif what == VPKI:
+            source = backend.vpki_tls if has_tls(backend.config.vpki) else None
+            servers.add(listener, source, backend.vpki_application)
+        else:
+            servers.add(listener, backend.tls if what == HTTPS else None)
 
     def reload_tls() -> None:
-        servers.reload_tls(backend.tls())
+        servers.reload_tls()
+        csms.reload_tls()
 
     async def run() -> None:
         with contextlib.suppress(ValueError, RuntimeError):
             # Only the main thread hears signals.
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, load, reload_tls)
-        async with backend.running(reload_tls):
+        async with backend.running(reload_tls), csms.serving():
             ready()
             await servers.run()
 

@@ -17,9 +17,10 @@ from voltroot.bench.options import Options, workshop
 from voltroot.bench.report import Aim, Case, Figures, Labels, Progress, Report, find, measure, ratio
 from voltroot.errors import Unavailable
 from voltroot.pki import suites
+from voltroot.pki.addresses import Addresses
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.chains import Inputs, Purpose, Verdict, judge
-from voltroot.pki.drafts import Addresses, Drafter, Order
+from voltroot.pki.drafts import Drafter, Order
 from voltroot.pki.names import Name
 from voltroot.pki.profiles import Profile
 from voltroot.pki.suites import Suite

@@ -50,13 +50,14 @@ class Stock:
         config = Config(data=str(self.folder / "data"))
         return Backend(msgspec.structs.replace(config, ledger=msgspec.structs.replace(config.ledger, url=self.url)))
 
-    def serve(self, processes: int = 1) -> Server:
-        """Start a backend and wait until it is ready: the first of its processes."""
-        port, tls_port = servers.free_port(), servers.free_port()
+    def serve(self, processes: int = 1, *, vpki_port: int = 0, more: str = "") -> Server:
+        """Start a backend and wait until it is ready: the first of its processes; ``more`` is configuration in TOML."""
+        port, tls_port, vpki_port = servers.free_port(), servers.free_port(), vpki_port or servers.free_port()
         config = self.folder / f"{port}.toml"
         ledger = f'[ledger]\nurl = "{self.url}"\n' if self.url else ""
-        config.write_text(f'data = "{self.folder / "data"}"\n{ledger}')
-        options = {"--config": config, "--port": port, "--tls-port": tls_port, "--processes": processes}
+        config.write_text(f'data = "{self.folder / "data"}"\n{ledger}{more}')
+        options = {"--config": config, "--port": port, "--tls-port": tls_port, "--vpki-port": vpki_port}
+        options |= {"--processes": processes}
         words = [str(word) for option in options.items() for word in option]
         server = servers.start("voltroot", [sys.executable, "-m", "voltroot", "serve", *words], port, self.folder)
         return server.wait(lambda: servers.answers(port, "GET", "/ready"))

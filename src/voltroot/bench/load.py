@@ -6,6 +6,7 @@ import gc
 import re
 import select
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -53,15 +54,23 @@ def request(method: str, path: str, body: bytes = b"", content_type: str = "appl
     return head.encode() + b"\r\n" + body
 
 
-def apply(port: int, requests: Iterator[bytes], clients: int, seconds: float, good: bytes) -> Load:
+def apply(
+    port: int,
+    requests: Iterator[bytes],
+    clients: int,
+    seconds: float,
+    good: bytes,
+    tls: ssl.SSLContext | None = None,
+) -> Load:
     """Ask from so many connections, on each again as soon as it is answered, until the time or the requests are over.
 
-    An answer without the octets ``good`` in it counts as bad.
+    An answer without the octets ``good`` in it counts as bad. With ``tls`` connections speak it; their handshakes are
+    over before the time begins.
     """
     gc.collect()
     gc.disable()
     try:
-        return _Generator(port, requests, good).run(clients, seconds)
+        return _Generator(port, requests, good, tls).run(clients, seconds)
     except OSError as error:
         raise Unavailable(f"the server on port {port} does not answer: {error}") from error
     finally:
@@ -76,7 +85,8 @@ class _Connection:
 
 
 class _Generator:
-    def __init__(self, port: int, requests: Iterator[bytes], good: bytes) -> None:
+    def __init__(self, port: int, requests: Iterator[bytes], good: bytes, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self._port = port
         self._requests = requests
         self._good = good
@@ -85,7 +95,6 @@ class _Generator:
         self._first_bad = b""
 
     def run(self, clients: int, seconds: float) -> Load:
-        """Ask until the time is over, then wait for the last answers."""
         """Keep so many connections busy for so long, and return what came back."""
         open_ = {connection.socket.fileno(): connection for connection in map(self._connect, range(clients))}
         poll = select.epoll()
@@ -110,6 +119,8 @@ class _Generator:
     def _connect(self, _number: int) -> _Connection:
         connected = socket.create_connection(("127.0.0.1", self._port), timeout=PATIENCE)
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._tls is not None:
+            connected = self._tls.wrap_socket(connected, server_hostname="127.0.0.1")
         return _Connection(connected)
 
     def _ask(self, connection: _Connection) -> bool:

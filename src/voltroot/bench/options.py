@@ -20,6 +20,7 @@ class Options:
     """``seconds`` bounds one measurement, ``rounds`` their number, ``rows`` the large ledger; None is what is usual.
 
     ``postgresql`` is the address of a database on a server where others may be made; without one a server is started.
+    ``iso15118`` is a virtual environment with that package, ``cbv2g`` a shared library: foreign codecs to compare with.
     """
 
     quick: bool = False
@@ -27,6 +28,8 @@ class Options:
     rounds: int | None = None
     rows: int | None = None
     postgresql: str = ""
+    iso15118: str = ""
+    cbv2g: str = ""
     began: float = field(default_factory=time.monotonic)
 
     @property

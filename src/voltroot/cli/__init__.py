@@ -8,11 +8,18 @@ import click
 
 from voltroot import __version__
 from voltroot.cli.bench import bench
+from voltroot.cli.csms import csms
 from voltroot.cli.db import db
+from voltroot.cli.demo import demo
+from voltroot.cli.doctor import doctor
+from voltroot.cli.ev import ev
+from voltroot.cli.exi import exi
 from voltroot.cli.inspect import inspect_command
 from voltroot.cli.pki import pki
 from voltroot.cli.serve import serve
+from voltroot.cli.station import station
 from voltroot.cli.verify import verify
+from voltroot.cli.vpki import vpki
 from voltroot.errors import Failure
 
 
@@ -28,10 +35,17 @@ def cli() -> None:
 
 cli.add_command(serve)
 cli.add_command(pki)
+cli.add_command(vpki)
+cli.add_command(csms)
+cli.add_command(ev)
+cli.add_command(demo)
 cli.add_command(db)
 cli.add_command(bench)
 cli.add_command(inspect_command)
 cli.add_command(verify)
+cli.add_command(station)
+cli.add_command(doctor)
+cli.add_command(exi)
 
 
 def main() -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
-from voltroot.bench import issue, judge, ocsp, revoke, start
+from voltroot.bench import contract, exi, issue, judge, ocsp, revoke, start, store, vpki
 from voltroot.bench.options import Options
 from voltroot.bench.report import Progress, Report
 
 Run = Callable[[Options, Progress], Report]
+Option = Callable[[Any], Any]
 
 OPTIONS = (
     click.option("--quick", is_flag=True, help="Fewer combinations and 100,000 rows; ends within 50 seconds."),
@@ -22,11 +23,23 @@ OPTIONS = (
     click.option("--rows", type=click.IntRange(1), help="Rows of the large ledger.  [default: 1,000,000]"),
     click.option("--postgresql", metavar="URL", default="", help="A database on whose server others may be made."),
 )
+CODECS = (
+    click.option(
+        "--iso15118",
+        metavar="DIR",
+        envvar="VOLTROOT_ISO15118",
+        default="",
+        help="A virtual environment with the package iso15118 0.31.2, whose codec in Java is measured beside ours.",
+    ),
+    click.option(
+        "--cbv2g", metavar="FILE", default="", help="A shared library with the interface of libcbv2g, likewise."
+    ),
+)
 
 
 @click.group(name="bench")
 def bench() -> None:
-    """Measure on this machine: issuing, judging, OCSP, revoking, starting.
+    """Measure on this machine: issuing, contracts, judging, OCSP, revoking, starting, EXI.
 
     Everything runs in temporary folders (TMPDIR says where) and is removed afterwards. Without --postgresql a server is
     started where PostgreSQL is installed.
@@ -36,21 +49,26 @@ def bench() -> None:
       voltroot bench issue --quick
       voltroot bench issue --json > issue.json
       voltroot bench revoke --postgresql postgresql://postgres@127.0.0.1/postgres
+      voltroot bench exi --quick --iso15118 .venv-iso15118
     """
 
 
-def _add(name: str, run: Run, text: str) -> None:
+def _add(name: str, run: Run, text: str, own: Sequence[Option] = ()) -> None:
     def command(as_json: bool, **options: Any) -> None:
         report = run(Options(**options), lambda text: click.echo(text, err=True))
         click.echo(json.dumps(report.document(), ensure_ascii=False) if as_json else report.text())
 
-    for option in reversed(OPTIONS):
+    for option in reversed((*OPTIONS, *own)):
         command = option(command)
     bench.command(name=name, help=text)(command)
 
 
+_add("exi", exi.run, "Messages encoded and decoded, beside EXICodec.jar and a codec in C.", CODECS)
 _add("issue", issue.run, "Certificates a second, beside cfssl where it is installed.")
+_add("contract", contract.run, "Contracts a second: made, and handed out to cars, beside their cryptography.")
+_add("vpki", vpki.run, "Certificates a second by the vPKI API through TLS with client certificates.")
 _add("judge", judge.run, "Chains a second that are judged, beside what their signatures alone cost.")
 _add("ocsp", ocsp.run, "OCSP answers a second: cached ones by GET and POST, and ones with a nonce.")
 _add("revoke", revoke.run, "How long revoking takes with a thousand and with a million certificates.")
 _add("start", start.run, "How long it takes from the start of the program until it is ready.")
+_add("store", store.run, "How long a charging station's store takes to answer: many roots, many leaves, cold and warm.")

@@ -46,12 +46,15 @@ def backup_command(config: Path | None, data: str | None, passphrase_file: Path,
     backend.close()
     size = file.stat().st_size
     if as_json:
-        missing = {"missingKeys": sorted(contents.missing)}
+        missing = {"missingKeys": sorted(contents.missing), "device": contents.device}
         click.echo(json.dumps(_described(contents) | {"file": str(file), "size": size} | missing, indent=2))
         return
     click.echo(f"{file} holds {_told(contents)} in {size:,} octets")
-    for label in sorted(contents.missing):
-        click.echo(f"Not in it, because the keyring does not hold it: the key {label}")
+    if contents.device:
+        click.echo(_in_device(contents))
+    else:
+        for label in sorted(contents.missing):
+            click.echo(f"Not in it, because the keyring does not hold it: the key {label}")
     for secret in _secrets(backend.config):
         click.echo(f"Not in it, and needed with it: {secret}")
 
@@ -135,6 +138,15 @@ def _told(contents: Contents) -> str:
     return f"{contents.head.rows['certificates']:,} certificates and {contents.keys} keys as of {moment}"
 
 
+def _in_device(contents: Contents) -> str:
+    if contents.device.startswith("tpm:"):
+        return f"Its keys are sealed by {contents.device}: they work with this very TPM only, until it is cleared"
+    return (
+        f"Not in it, because they cannot leave {contents.device}: {len(contents.missing)} keys of CAs and services, "
+        "and those of escrow and audit log; what is restored needs that token, so back it up by its maker's means"
+    )
+
+
 def _described(contents: Contents) -> dict[str, Any]:
     return {
         "moment": contents.head.moment.isoformat(),
@@ -149,6 +161,7 @@ def _secrets(config: Config) -> Iterator[str]:
     """Yield what has to be kept beside a backup."""
     for meaning, path in (
         ("the passphrase of the keys", config.keys.passphrase_file),
+        ("the PIN of the device with the keys", config.keys.pin_file),
         ("the password of PFX files", config.pnc.pfx_password_file),
         ("the password of the database", config.ledger.password_file),
     ):

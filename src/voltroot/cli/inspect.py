@@ -16,6 +16,7 @@ from voltroot.cli.inspection.documents import DEFAULT_PASSWORDS, Password
 from voltroot.cli.inspection.readers import Contents, read
 from voltroot.cli.inspection.reports import Json, Report, Sight
 from voltroot.errors import Failure, Malformed
+from voltroot.pki import vpki
 from voltroot.pki.profiles import profiles
 
 READ, FAULTY, UNREADABLE = 0, 1, 2
@@ -77,7 +78,7 @@ def inspect_command(
     base64. Certificates are held against the profile that they mean to have; those of one FILE may sign those of
     another. Exit code: 0 no error was found, 1 one was, 2 a FILE cannot be read.
     """
-    table = profiles(iso15118_20_2022=edition_2022)
+    table = profiles(iso15118_20_2022=edition_2022) | vpki.profiles(vpki.Operator())
     if chosen is not None and chosen.upper() not in table:
         raise click.BadParameter(f"{chosen!r} is none of {', '.join(table)}", param_hint="--profile")
     opened = [(file, _read(file, _passwords(password))) for file in files]

@@ -104,9 +104,13 @@ def import_(
     backend.migrate()
     chain = [certificate for path in certificates for certificate in _read_certificates(path)]
     if key_file is not None:
+        if backend.keyring is not backend.key_files:
+            raise Refused(
+                "a device takes in keys by its maker's tools only: put the key there, and give its label by --key-label"
+            )
         passphrase = passphrase_file.read_bytes().strip() if passphrase_file else None
         key_label = f"{label}.{chain[0].fingerprint.hex()[:8]}"
-        backend.keyring.put(key_label, read_private_key(key_file.read_bytes(), passphrase))
+        backend.key_files.put(key_label, read_private_key(key_file.read_bytes(), passphrase))
     if key_label is None:
         raise Refused("a CA without its key cannot issue: give --key FILE or --key-label LABEL")
     credential = backend.ceremony.take_in(label, chain, key_label)

@@ -44,6 +44,13 @@ class Called(NamedTuple):
     payload: Payload
 
 
+class Refusal(NamedTuple):
+    """Why a call of the peer's is refused: what a CALLERROR says."""
+
+    code: Code
+    description: str
+
+
 class Told(NamedTuple):
     """The peer tells something that nobody answers."""
 

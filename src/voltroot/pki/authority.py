@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from voltroot.errors import Failure, Unavailable
+from voltroot.errors import Failure, Forbidden, Unavailable
 from voltroot.pki import lints, suites
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.drafts import Draft, Drafter, Issuer, Order, prove
@@ -19,7 +19,10 @@ LEASE = timedelta(seconds=10)
 
 
 class Authority:
-    """Issues and revokes. ``days`` overrides the validity of profiles by name. Safe among threads."""
+    """Issues and revokes. ``days`` overrides the validity of profiles by name. Safe among threads.
+
+    With a ``lab`` it takes orders for certificates that are wrong on purpose, as long as all CAs are of its own making.
+    """
 
     def __init__(
         self,
@@ -29,6 +32,8 @@ class Authority:
         drafter: Drafter,
         now: Clock,
         days: Mapping[str, int] | None = None,
+        *,
+        lab: bool = False,
     ) -> None:
         self.ledger = ledger
         self.issuers = issuers
@@ -36,6 +41,7 @@ class Authority:
         self._drafter = drafter
         self._now = now
         self._days = days or {}
+        self._lab = lab
         self._proved: set[tuple[str, str, str]] = set()
 
     def issue(self, order: Order) -> Entry:
@@ -62,18 +68,32 @@ class Authority:
                 continue
             try:
                 certificate = draft.signed(suites.sign(self._signer(draft), draft.tbs))
-                signed.append(Signed(number, certificate, draft.order.door, draft.order.by))
+                order, fault = draft.order, draft.order.deviation.name if draft.order.deviation else ""
+                signed.append(Signed(number, certificate, order.door, order.by, fault))
                 reserved.append(place)
             except Failure as failure:
                 self.ledger.abandon([number])
                 outcomes[place] = failure
         if signed:
             outcomes |= dict(zip(reserved, self.ledger.record(signed), strict=True))
+            self._revoke_at_birth([(orders[place], outcomes[place]) for place in reserved])
         return [outcomes[place] for place in range(len(orders))]
 
     def revoke(self, entries: Sequence[Entry], reason: Reason, *, door: str, by: str = "") -> list[Entry]:
         """Revoke the valid ones among entries; returns those that changed, durable."""
         return self.ledger.revoke([entry.number for entry in entries], reason, door=door, by=by)
+
+    def _revoke_at_birth(self, issued: Sequence[tuple[Order, Entry | Failure]]) -> None:
+        for order, entry in issued:
+            if order.deviation is not None and order.deviation.revoked and isinstance(entry, Entry):
+                self.revoke([entry], Reason.UNSPECIFIED, door=order.door, by=order.by)
+
+    def require_lab(self) -> None:
+        """Raise Forbidden unless things may be got wrong on purpose here."""
+        if not self._lab:
+            raise Forbidden("there is no lab here: the configuration says lab = false")
+        if self.ledger.has_imported():
+            raise Forbidden("there is no lab here: with a CA from elsewhere nothing is got wrong on purpose")
 
     def _drafted(self, orders: Sequence[Order], outcomes: dict[int, Entry | Failure]) -> list[tuple[int, Draft]]:
         drafts: list[tuple[int, Draft]] = []
@@ -87,10 +107,14 @@ class Authority:
     def _draft(self, order: Order) -> Draft:
         require_suite(order.profile, suites.suite_of(order.public_key))
         issuer = self._issuer(order)
+        if order.deviation is not None:
+            self.require_lab()
         draft = self._drafter.draft(order, issuer, self._now(), days=self._days.get(order.profile.name))
         placeholder = draft.placeholder()
-        lints.require(placeholder, order.profile, issuer.certificate if issuer else None)
-        self._prove(draft, placeholder)
+        waived = order.deviation.waives if order.deviation else frozenset[str]()
+        lints.require(placeholder, order.profile, issuer.certificate if issuer else None, waived)
+        if order.deviation is None:
+            self._prove(draft, placeholder)
         return draft
 
     def _prove(self, draft: Draft, placeholder: Certificate) -> None:
@@ -111,6 +135,8 @@ class Authority:
         return standing.for_profile(profile, suites.suite_of(order.public_key))
 
     def _signer(self, draft: Draft) -> Signer:
+        if draft.order.deviation is not None and draft.order.deviation.forged:
+            return suites.generate(draft.signing_suite)
         label = draft.issuer.key if draft.issuer else draft.order.own_key
         if label is None:
             raise Unavailable("the key of the issuing CA is not here: only its certificate is known")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from voltroot.errors import Refused
 from voltroot.pki import chains, suites
@@ -18,17 +18,26 @@ from voltroot.pki.ports import Clock, Credential, Keyring, State
 from voltroot.pki.profiles import CERTIFY, Edition, Profile, issuer_suite, slug
 from voltroot.pki.suites import P256_SHA256, PublicKey, Suite
 
-OCSP_PROFILES = {Edition.ISO15118_2: "OCSP_2", Edition.ISO15118_20: "OCSP_20", Edition.OCPP: "OCSP"}
+OCSP_PROFILES = {
+    Edition.ISO15118_2: "OCSP_2",
+    Edition.ISO15118_20: "OCSP_20",
+    Edition.OCPP: "OCSP",
+    Edition.VPKI: "VPKI_OCSP",
+}
 CPS_PROFILES = {"CPS_SUB2_2": "CPS_2", "CPS_SUB2_20": "CPS_20"}
 
 
 @dataclass(frozen=True, slots=True)
 class CaNames:
-    """The subjects of the CAs: one organization and country; ``common_names`` replaces the default by CA label."""
+    """The subjects of the CAs: one organization and country.
+
+    By CA label ``common_names`` replaces the common name, ``subjects`` the whole name.
+    """
 
     organization: str = "Voltroot Test"
     country: str = "DE"
     common_names: Mapping[str, str] = field(default_factory=dict)
+    subjects: Mapping[str, Name] = field(default_factory=dict)
 
     def subject(self, profile: Profile, common_name: str) -> Name:
         """Return a CA's or service's name in the order of its profile."""
@@ -67,6 +76,8 @@ def slots(profiles: Mapping[str, Profile]) -> Iterator[Slot]:
 class Ceremony:
     """Makes what is missing, so that it may be interrupted and begun again.
 
+    A CA that would not outlive what it signs any more gets a successor; it stays behind what it signed.
+
     ``progress`` hears each label; ``by`` tells the audit log who does it.
     """
 
@@ -91,14 +102,16 @@ class Ceremony:
         """Make every CA that is missing, and every certificate that serves one."""
         known = self._authority.issuers.standing().newest
         for slot in slots(self._profiles):
-            if slot.label not in known:
+            # A device may lack the kinds of keys that come second in a role: then nothing is issued for them.
+            if slot.label not in known and (slot.suite == slot.profile.suites[0] or slot.suite in self._keyring.suites):
                 self._make_ca(slot)
         self.renew()
 
     def renew(self) -> list[Credential]:
         """Renew the OCSP signers and CPS leaves that are missing, revoked or in the last third of their life."""
         self._authority.issuers.reload()
-        made = [self._make_ocsp_signer(issuer) for issuer in self._cas() if self._due(f"ocsp-{issuer.slug}")]
+        made = [self._make_ca(slot, successor=True) for slot in slots(self._profiles) if self._is_spent(slot)]
+        made += [self._make_ocsp_signer(issuer) for issuer in self._cas() if self._due(f"ocsp-{issuer.slug}")]
         for ca, profile in CPS_PROFILES.items():
             for suite in self._profiles[ca].suites:
                 label = slug(self._profiles[profile], suite)
@@ -106,11 +119,22 @@ class Ceremony:
                     made.append(self._make_service(CPS, label, self._profiles[profile], suite, f"CPS {suite.kind}"))
         return made
 
-    def tls_server(self, hosts: Sequence[str]) -> Credential:
-        """Return the backend's own TLS certificate for the given host names and addresses, renewed where due."""
-        newest = self._authority.issuers.standing().newest.get(TLS)
-        if newest is None or self._due(TLS) or newest.entry.read().alternative_names != tuple(hosts):
-            return self._make_service(TLS, TLS, self._profiles["TLS_SERVER"], P256_SHA256, hosts[0], hosts=hosts)
+    def tls_server(
+        self,
+        hosts: Sequence[str],
+        keyring: Keyring | None = None,
+        profile: str = "TLS_SERVER",
+        suite: Suite = P256_SHA256,
+    ) -> Credential:
+        """Return a TLS certificate of the backend's own for the given host names and addresses, renewed where due.
+
+        Its key is made in ``keyring``, if that is to be another one.
+        """
+        row = self._profiles[profile]
+        label = TLS if profile == "TLS_SERVER" else slug(row, suite)
+        newest = self._authority.issuers.standing().newest.get(label)
+        if newest is None or self._due(label) or newest.entry.read().alternative_names != tuple(hosts):
+            return self._make_service(TLS, label, row, suite, hosts[0], hosts=hosts, keyring=keyring)
         return newest
 
     def take_in(self, label: str, chain: Sequence[Certificate], key: str | None) -> Credential:
@@ -138,23 +162,42 @@ class Ceremony:
         return credential
 
     def _cas(self) -> list[Issuer]:
-        return [issuer for issuer in self._authority.issuers.standing().cas.values() if issuer.key is not None]
+        now, cas = self._now(), self._authority.issuers.standing().cas.values()
+        # One that has expired needs nobody to speak for it, and must not keep the others from being served.
+        return [issuer for issuer in cas if issuer.key is not None and issuer.certificate.not_after > now]
 
-    def _make_ca(self, slot: Slot) -> None:
+    def _is_spent(self, slot: Slot) -> bool:
+        """Whether a CA of our own making would not outlive what it signs."""
+        standing = self._authority.issuers.standing()
+        credential = standing.newest.get(slot.label)
+        if credential is None or credential.key is None or not slot.profile.outlives:
+            return False
+        above = credential.entry.issuer
+        if above is not None and standing.cas[above].key is None:  # it came from elsewhere, and so must its successor
+            return False
+        return credential.entry.not_after - self._now() < timedelta(days=slot.profile.outlives)
+
+    def _make_ca(self, slot: Slot, *, successor: bool = False) -> Credential:
         self._progress(slot.label)
         common_name = self._names.common_names.get(slot.label, slot.common_name)
+        subject = self._names.subjects.get(slot.label) or self._names.subject(slot.profile, common_name)
+        key = slot.label
+        if successor:
+            key = _own_key(slot.label)
+            subject = _named_by_key(subject, key)
         order = Order(
             profile=slot.profile,
-            subject=self._names.subject(slot.profile, common_name),
-            public_key=self._keyring.create(slot.label, slot.suite),
+            subject=subject,
+            public_key=self._keyring.create(key, slot.suite),
             door="pki",
             by=self._by,
             issuer=self._authority.issuers.standing().current(slot.parent).slug if slot.parent else None,
-            own_key=slot.label,
+            own_key=key,
         )
         entry = self._authority.issue(order)
-        self._authority.ledger.add_credential(entry.number, CA, slot.label, slot.label, by=self._by)
+        credential = self._authority.ledger.add_credential(entry.number, CA, slot.label, key, by=self._by)
         self._authority.issuers.reload()
+        return credential
 
     def _make_ocsp_signer(self, issuer: Issuer) -> Credential:
         profile = self._profiles[OCSP_PROFILES[issuer.profile.edition]]
@@ -171,14 +214,14 @@ class Ceremony:
         *,
         issuer: str | None = None,
         hosts: Sequence[str] = (),
+        keyring: Keyring | None = None,
     ) -> Credential:
         self._progress(label)
-        # A label of its own for each key: after a crash the key without a certificate is simply never used.
-        key = f"{label}.{secrets.token_hex(4)}"
+        key = _own_key(label)
         order = Order(
             profile=profile,
             subject=self._names.subject(profile, common_name),
-            public_key=self._keyring.create(key, suite),
+            public_key=(keyring or self._keyring).create(key, suite),
             door="pki",
             by=self._by,
             issuer=issuer,
@@ -197,6 +240,19 @@ class Ceremony:
         return self._now() > entry.not_after - (entry.not_after - entry.not_before) / 3
 
 
+def _named_by_key(subject: Name, key: str) -> Name:
+    """Tell a successor from the CA before it: by the first word of its name, which addresses are made of as well."""
+    first, *rest = (subject.get("CN") or "CA").split()
+    words = " ".join([f"{first}-{key.rpartition('.')[2]}", *rest])
+    cn = Name.of([("CN", words)]).rdns[0]
+    return Name(tuple([cn if rdn[0].keyword == "CN" else rdn for rdn in subject.rdns]))
+
+
+def _own_key(label: str) -> str:
+    """A label of its own for each key: after a crash the key without a certificate is simply never used."""
+    return f"{label}.{secrets.token_hex(4)}"
+
+
 def _check_import(slot: Slot, chain: Sequence[Certificate], key: PublicKey | None, moment: datetime) -> None:
     """Refuse a CA that could not do the slot's work; what is merely unusual in it is accepted."""
     if not chain:
@@ -208,6 +264,11 @@ def _check_import(slot: Slot, chain: Sequence[Certificate], key: PublicKey | Non
         raise Refused("this certificate is not that of a CA: cA or keyCertSign is missing")
     if key is not None and key != own.public_key:
         raise Refused("the key is not the key of the certificate")
+    if slot.profile.outlives and own.not_after - moment < timedelta(days=slot.profile.outlives):
+        needed = slot.profile.outlives // 365
+        raise Refused(
+            f"{slot.label} must outlive what it signs: {needed} years, this one ends on {own.not_after:%Y-%m-%d}"
+        )
     if not chain[-1].self_issued:
         raise Refused("the chain does not end in a root: give the certificates above the CA as well, the root last")
     finding = chains.judge(chain, [chain[-1]], moment)

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.judging import iso15118
+from voltroot.pki.judging.effort import Effort, Known
 from voltroot.pki.judging.findings import PRECEDENCE, Finding, Judgement, Verdict, conclude
 from voltroot.pki.judging.inputs import LARGEST, NOTHING, PLAIN, Demand, Evidence, Inputs, Purpose
 from voltroot.pki.judging.paths import Shelf
@@ -31,13 +32,15 @@ def judge(
     inputs: Inputs = PLAIN,
     evidence: Evidence = NOTHING,
     pool: Sequence[Certificate] = (),
+    known: Known | None = None,
 ) -> Judgement:
     """Judge a chain as it was given, leaf first; a root at its end is trusted only if it is one of ``roots``.
 
     ``revoked`` holds pairs of an issuer's name in DER and a serial number. ``pool`` has certificates of those who may
-    have signed evidence. Of several faults the one that comes first in ``PRECEDENCE`` decides.
+    have signed evidence. Signatures that are ``known`` are not checked again. Of several faults the one that comes
+    first in ``PRECEDENCE`` decides.
     """
-    trial = _trial(roots, at, revoked, inputs, evidence, [*chain, *pool])
+    trial = _trial(roots, at, revoked, inputs, evidence, [*chain, *pool], known)
     if (fault := _out_of_bounds(chain, trial)) is not None:
         return fault
     if chain[-1].der in [root.der for root in roots]:
@@ -66,9 +69,10 @@ def search(
     *,
     inputs: Inputs = PLAIN,
     evidence: Evidence = NOTHING,
+    known: Known | None = None,
 ) -> Judgement:
     """Judge the paths that can be built from a pool, cross-certificates included, until one of them holds."""
-    trial = _trial(roots, at, revoked, inputs, evidence, pool)
+    trial = _trial(roots, at, revoked, inputs, evidence, pool, known)
     if (fault := _out_of_bounds([leaf], trial)) is not None:
         return fault
     judgement = trial.search(leaf)
@@ -84,10 +88,12 @@ def _trial(
     inputs: Inputs,
     evidence: Evidence,
     pool: Sequence[Certificate],
+    known: Known | None,
 ) -> Trial:
     small = [each for each in pool if len(each.der) <= LARGEST]
     evidence = replace(evidence, revoked={*evidence.revoked, *revoked}) if revoked else evidence
-    return Trial(at, iso15118.inputs_for(inputs) if inputs.purpose else inputs, tuple(roots), small, evidence)
+    inputs = iso15118.inputs_for(inputs) if inputs.purpose else inputs
+    return Trial(at, inputs, tuple(roots), small, evidence, Effort(known))
 
 
 def _out_of_bounds(chain: Sequence[Certificate], trial: Trial) -> Judgement | None:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from voltroot.errors import Refused
+from voltroot.errors import Refused, Unavailable
 from voltroot.pki import der, oids, suites
+from voltroot.pki.addresses import Addresses
 from voltroot.pki.certificates import Certificate
+from voltroot.pki.deviations import Deviation
+from voltroot.pki.enclosures import Enclosure
 from voltroot.pki.names import Name
-from voltroot.pki.profiles import REVOKE, Profile
+from voltroot.pki.profiles import REVOKE, Policy, Profile
+from voltroot.pki.registrations import Registration
 from voltroot.pki.suites import PublicKey, Suite
 
 
@@ -25,9 +29,10 @@ class Order:
     """What an actor places with the authority: one certificate, please.
 
     ``name`` is the claim: no second valid certificate of the profile may hold it, unless the order is a renewal; None
-    claims nothing. ``sealed_key`` goes into escrow in the transaction that reserves the certificate. ``door`` and
-    ``by`` tell the audit log which API was asked, and who asked. ``issuer`` is the slug of the CA where the profile
-    does not say it; ``own_key`` the label of the key that signs itself, for a root.
+    claims nothing. ``sealed_key`` goes into escrow in the transaction that reserves the certificate, and so do the
+    registration and the enclosure into theirs. ``door`` and ``by`` tell the audit log which API was asked, and who.
+    ``issuer`` is the slug of the CA where the profile does not say it; ``own_key`` the label of the key that signs
+    itself, for a root. ``deviation`` is what a lab wants otherwise.
     """
 
     profile: Profile
@@ -41,6 +46,9 @@ class Order:
     alternative_names: tuple[str, ...] = ()
     issuer: str | None = None
     own_key: str | None = None
+    registration: Registration | None = None
+    enclosure: Enclosure | None = None
+    deviation: Deviation | None = None
 
     @cached_property
     def spki(self) -> bytes:
@@ -84,29 +92,6 @@ class Issuer:
 
 
 @dataclass(frozen=True, slots=True)
-class Addresses:
-    """Where certificates say that their status is published.
-
-    ``base`` is the public address without a trailing slash; CRLs of a CA come in ``shards`` parts.
-    """
-
-    base: str
-    shards: int = 16
-
-    def ocsp(self) -> str:
-        """The responder: one for all CAs, it knows them by the hashes in the request."""
-        return f"{self.base}/ocsp"
-
-    def crl(self, issuer: str, shard: int) -> str:
-        """The part of a CA's CRL that a certificate belongs to."""
-        return f"{self.base}/crl/{issuer}/{shard}.crl"
-
-    def shard(self, serial: int) -> int:
-        """The number of the part, from the last octet of the serial number."""
-        return serial % self.shards
-
-
-@dataclass(frozen=True, slots=True)
 class Draft:
     """The final contents, not yet signed: what is linted and written down before a CA key is touched."""
 
@@ -138,13 +123,9 @@ class Drafter:
     def draft(self, order: Order, issuer: Issuer | None, moment: datetime, *, days: int | None = None) -> Draft:
         """Return the draft of an order; an order without an issuer is for a self-signed root."""
         profile, serial = order.profile, serial_number()
-        not_before = (moment - self._backdate).replace(microsecond=0)
-        not_after = moment.replace(microsecond=0) + timedelta(days=profile.days if days is None else days)
-        if issuer is not None:
-            if issuer.certificate.not_after <= moment:
-                raise Refused(f"the issuing CA {issuer.slug} has expired: renew it first")
-            not_before = max(not_before, issuer.certificate.not_before)
-            not_after = min(not_after, issuer.certificate.not_after)
+        if issuer is not None and issuer.certificate.not_after <= moment:
+            raise Refused(f"the issuing CA {issuer.slug} has expired: renew it first")
+        not_before, not_after = self._validity(order, issuer, moment, days)
         suite = issuer.suite if issuer else suites.suite_of(order.public_key)
         subject = order.subject.encode()
         only = profile.generalized_time_only
@@ -160,6 +141,25 @@ class Drafter:
         )
         return Draft(order, issuer, serial, not_before, not_after, tbs, suite)
 
+    def _validity(
+        self, order: Order, issuer: Issuer | None, moment: datetime, days: int | None
+    ) -> tuple[datetime, datetime]:
+        profile, moment = order.profile, moment.replace(microsecond=0)
+        if order.deviation is not None and order.deviation.lasts is not None:
+            begin = moment + order.deviation.begins
+            return begin, begin + order.deviation.lasts
+        if profile.calendar is not None:
+            not_after = profile.calendar.end(moment)
+            if issuer is not None and issuer.certificate.not_after < not_after:
+                raise Unavailable(f"the CA {issuer.slug} would not outlive what it signs: make or import its successor")
+            return moment, not_after
+        not_before = moment - self._backdate
+        not_after = moment + timedelta(days=profile.days if days is None else days)
+        if issuer is not None:
+            not_before = max(not_before, issuer.certificate.not_before)
+            not_after = min(not_after, issuer.certificate.not_after)
+        return not_before, not_after
+
     def _extensions(self, order: Order, issuer: Issuer | None, serial: int) -> list[bytes]:
         """The extensions in order: the key's own and the alternative names stand among those that many share."""
         profile, suite = order.profile, suites.suite_of(order.public_key)
@@ -168,29 +168,42 @@ class Drafter:
         shared = self._shared.get(place)
         if shared is None:
             authority = _authority(profile, issuer) if issuer else b""
-            shared = (authority, _usage_extensions(profile, suite), self._status(profile, issuer, shard))
+            shared = (authority, usage_extensions(profile, suite), self._status(profile, issuer, shard))
             self._shared[place] = shared
         authority, usage, status = shared
         identify = short_key_identifier if profile.short_key_identifier else key_identifier
-        own = _extension(oids.SUBJECT_KEY_IDENTIFIER, der.octet_string(identify(order.spki)), profile.critical)
+        own = extension(oids.SUBJECT_KEY_IDENTIFIER, der.octet_string(identify(order.spki)), profile.critical)
         names = b""
         if order.alternative_names:
-            value = der.sequence(*map(_general_name, order.alternative_names))
-            names = _extension(oids.SUBJECT_ALTERNATIVE_NAME, value, profile.critical)
-        return [authority, own, usage, names, status]
+            value = der.sequence(*map(general_name, order.alternative_names))
+            names = extension(oids.SUBJECT_ALTERNATIVE_NAME, value, profile.critical)
+        return [authority, own, *_deviating(order, usage), names, status]
 
     def _status(self, profile: Profile, issuer: Issuer | None, shard: int) -> bytes:
         """Where the status is published, and whether it is at all."""
         critical, extensions = profile.critical, b""
         if profile.crl and issuer is not None and issuer.signs_crls:
-            place = self._addresses.crl(issuer.slug, shard)
-            extensions += _extension(oids.CRL_DISTRIBUTION_POINTS, distribution_points(place), critical)
+            place = self._addresses.crl(issuer, shard)
+            extensions += extension(oids.CRL_DISTRIBUTION_POINTS, distribution_points(place), critical)
         if profile.ocsp:
-            access = der.sequence(der.oid(oids.OCSP), der.implicit(6, self._addresses.ocsp().encode()))
-            extensions += _extension(oids.AUTHORITY_INFO_ACCESS, der.sequence(access), critical)
+            access = _access(oids.OCSP, self._addresses.ocsp(issuer))
+            if profile.ca_issuers and issuer is not None:
+                access += _access(oids.CA_ISSUERS, self._addresses.certificate(issuer))
+            extensions += extension(oids.AUTHORITY_INFO_ACCESS, der.sequence(access), critical)
         if profile.nocheck:
-            extensions += _extension(oids.OCSP_NOCHECK, der.NULL_VALUE, critical)
+            extensions += extension(oids.OCSP_NOCHECK, der.NULL_VALUE, critical)
         return extensions
+
+
+def _deviating(order: Order, usage: bytes) -> list[bytes]:
+    """What stands in the place of the usual extensions where the order wants it otherwise."""
+    own = order.deviation
+    if own is None:
+        return [usage]
+    if own.path_length is not None:
+        usage = usage_extensions(replace(order.profile, path_length=own.path_length), suites.suite_of(order.public_key))
+    comment = der.tlv(der.IA5_STRING, b"-" * own.padding)
+    return [usage, extension(oids.NETSCAPE_COMMENT, comment, frozenset())] if own.padding else [usage]
 
 
 def prove(placeholder: Certificate) -> None:
@@ -232,28 +245,53 @@ def distribution_point_name(*places: str) -> bytes:
 
 def _authority(profile: Profile, issuer: Issuer) -> bytes:
     identifier = der.sequence(der.implicit(0, issuer.key_identifier))
-    return _extension(oids.AUTHORITY_KEY_IDENTIFIER, identifier, profile.critical)
+    return extension(oids.AUTHORITY_KEY_IDENTIFIER, identifier, profile.critical)
 
 
-def _usage_extensions(profile: Profile, suite: Suite) -> bytes:
+def usage_extensions(profile: Profile, suite: Suite) -> bytes:
+    """Return the extensions that say what a key of a suite may do, each in DER."""
     constraints = der.TRUE if profile.is_ca else b""
     if profile.path_length is not None:
         constraints += der.integer(profile.path_length)
     parts = [
-        _extension(oids.KEY_USAGE, der.named_bits(profile.usage_for(suite)), profile.critical),
-        _extension(oids.BASIC_CONSTRAINTS, der.sequence(constraints), profile.critical),
+        extension(oids.KEY_USAGE, der.named_bits(profile.usage_for(suite)), profile.critical),
+        *_policies(profile),
+        extension(oids.BASIC_CONSTRAINTS, der.sequence(constraints), profile.critical),
     ]
     if profile.purposes:
         purposes = der.sequence(*map(der.oid, profile.purposes))
-        parts.append(_extension(oids.EXTENDED_KEY_USAGE, purposes, profile.critical))
+        parts.append(extension(oids.EXTENDED_KEY_USAGE, purposes, profile.critical))
     return b"".join(parts)
 
 
-def _extension(oid: str, value: bytes, critical: frozenset[str]) -> bytes:
+def _policies(profile: Profile) -> list[bytes]:
+    if not profile.policies:
+        return []
+    value = der.sequence(*map(_policy, profile.policies))
+    return [extension(oids.CERTIFICATE_POLICIES, value, profile.critical)]
+
+
+def _policy(policy: Policy) -> bytes:
+    qualifiers = b""
+    if policy.notice:
+        text = der.tlv(der.VISIBLE_STRING, policy.notice.encode("ascii"))
+        qualifiers += der.sequence(der.oid(oids.USER_NOTICE), der.sequence(text))
+    if policy.cps:
+        qualifiers += der.sequence(der.oid(oids.CPS), der.tlv(der.IA5_STRING, policy.cps.encode("ascii")))
+    return der.sequence(der.oid(policy.oid), der.sequence(qualifiers) if qualifiers else b"")
+
+
+def _access(method: str, address: str) -> bytes:
+    return der.sequence(der.oid(method), der.implicit(6, address.encode("ascii")))
+
+
+def extension(oid: str, value: bytes, critical: frozenset[str]) -> bytes:
+    """Return an Extension in DER."""
     return der.sequence(der.oid(oid), der.TRUE if oid in critical else b"", der.octet_string(value))
 
 
-def _general_name(text: str) -> bytes:
+def general_name(text: str) -> bytes:
+    """Return an IP address or a host name as a GeneralName in DER."""
     try:
         return der.implicit(7, ipaddress.ip_address(text).packed)
     except ValueError:

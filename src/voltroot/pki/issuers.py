@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from functools import cached_property
 
-from voltroot.errors import NotFound, Unavailable
+from voltroot.errors import NotFound, Unavailable, UnsupportedSuite
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.drafts import Issuer
 from voltroot.pki.ports import Credential, Ledger
@@ -58,9 +58,12 @@ class Standing:
         return self.cas[credential.entry.number]
 
     def for_profile(self, profile: Profile, suite: Suite) -> Issuer:
-        """Return the CA that issues a profile for a kind of key."""
+        """Return the CA that issues a profile for a kind of key; UnsupportedSuite where the role has none for it."""
         role = self._profiles[str(profile.issuer)]
-        return self.current(slug(role, issuer_suite(role, suite)))
+        label = slug(role, issuer_suite(role, suite))
+        if label not in self.newest and slug(role, role.suites[0]) in self.newest:
+            raise UnsupportedSuite(f"no CA here signs for keys of {suite.name}: the device with the CA keys lacks them")
+        return self.current(label)
 
     def chain(self, number: int | None) -> list[Certificate]:
         """Return a CA's certificate and those above it, the root last."""

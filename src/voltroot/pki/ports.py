@@ -64,12 +64,16 @@ class Entry:
 
 
 class Signed(NamedTuple):
-    """A reserved entry with its certificate; ``door`` and ``by`` tell the audit log who asked for it."""
+    """A reserved entry with its certificate; ``door`` and ``by`` tell the audit log who asked for it.
+
+    ``fault`` is what the lab got wrong in it on purpose.
+    """
 
     number: int
     certificate: bytes
     door: str = "authority"
     by: str = ""
+    fault: str = ""
 
 
 class Revocation(NamedTuple):
@@ -119,6 +123,10 @@ class Ledger(Protocol):
         """Record a CA certificate that was made elsewhere; the same certificate twice is one entry."""
         ...
 
+    def has_imported(self) -> bool:
+        """Whether a CA certificate that was made elsewhere was ever taken in."""
+        ...
+
     def find(
         self,
         *,
@@ -166,10 +174,21 @@ class Ledger(Protocol):
 
 class Keyring(Protocol):
     """Where private keys live. Safe to call from several threads; a key is durable when ``create`` returns. Raises
-    NotFound for an unknown label, Unavailable when the store or device does not answer."""
+    NotFound for an unknown label, Unavailable when the store or device does not answer.
+
+    What ``signer`` returned outlives a device that was gone for a while.
+    """
+
+    @property
+    def suites(self) -> tuple[Suite, ...]:
+        """The keys that can be made here; devices differ."""
+        ...
 
     def create(self, label: str, suite: Suite) -> PublicKey:
-        """Make a key that cannot be overwritten; for a label that exists, return its public key."""
+        """Make a key that cannot be overwritten; for a label that exists, return its public key.
+
+        UnsupportedSuite where this keyring has no such keys.
+        """
         ...
 
     def signer(self, label: str) -> Signer:
@@ -178,6 +197,18 @@ class Keyring(Protocol):
 
     def exchange(self, label: str, peer: PublicKey) -> bytes:
         """Return the shared secret of Diffie-Hellman with the key (X coordinate, padded to the field's size)."""
+        ...
+
+    def labels(self) -> list[str]:
+        """Return the labels of all keys, sorted."""
+        ...
+
+    def delete(self, label: str) -> None:
+        """Destroy a key, for ever; nothing is to be done for an unknown label."""
+        ...
+
+    def check(self) -> None:
+        """Raise Unavailable unless keys can be used now."""
         ...
 
 

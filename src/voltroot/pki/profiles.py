@@ -7,7 +7,7 @@ the charging station's and the CSMS's certificates, RFC 6960 4.2.2.2 for the OCS
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import IntFlag, StrEnum
 
 from voltroot.errors import UnsupportedSuite
@@ -21,6 +21,7 @@ class Edition(StrEnum):
     ISO15118_2 = "ISO15118-2"
     ISO15118_20 = "ISO15118-20"
     OCPP = "OCPP"
+    VPKI = "vPKI"
 
 
 class Usage(IntFlag):
@@ -54,6 +55,32 @@ CRITICAL_2022 = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A certificate policy (RFC 5280 4.2.1.4), with the text of a user notice and the address of a CPS where it has."""
+
+    oid: str
+    notice: str = ""
+    cps: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """A validity in years, from the moment of issuing to the end of that day in the operator's time zone."""
+
+    years: int
+    zone: tzinfo
+
+    def end(self, moment: datetime) -> datetime:
+        """Return the last second; of a leap day's certificate on 28 February where the year has no 29th."""
+        day = moment.astimezone(self.zone).replace(hour=23, minute=59, second=59, microsecond=0)
+        try:
+            last = day.replace(year=day.year + self.years)
+        except ValueError:
+            last = day.replace(year=day.year + self.years, day=28)
+        return last.astimezone(UTC)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """One row: what a certificate of this kind contains.
@@ -61,7 +88,8 @@ class Profile:
     ``issuer`` is the profile of the CA that issues it: None for a root, ``ANY_CA`` where the order says which.
     ``shape`` is the order of the subject's attributes in DER. ``dc`` is the domainComponent that marks the role;
     ``dc_exact`` false means that it need only end so. ``days`` is the validity unless configured, ``longest`` the
-    most that the standard allows, ``largest`` the most octets of a certificate.
+    most that the standard allows, ``largest`` the most octets of a certificate. With a ``calendar`` the validity is
+    neither backdated nor cut short to the issuer's; a CA ``outlives`` what it signs by having so many days left.
     """
 
     name: str
@@ -85,6 +113,10 @@ class Profile:
     generalized_time_only: bool = False
     longest: timedelta | None = None
     largest: int | None = None
+    calendar: Calendar | None = None
+    outlives: int = 0
+    policies: tuple[Policy, ...] = ()
+    ca_issuers: bool = False
 
     @property
     def is_ca(self) -> bool:
@@ -118,7 +150,7 @@ def _rows() -> tuple[Profile, ...]:
         usage=SIGN, largest=800, short_key_identifier=True,
     )  # fmt: skip
     any20 = replace(
-        any2, edition=Edition.ISO15118_20, suites=ISO20, largest=None, short_key_identifier=False, dc_exact=False,
+        any2, edition=Edition.ISO15118_20, suites=ISO20, largest=1600, short_key_identifier=False, dc_exact=False,
         critical=ALWAYS_CRITICAL | {oids.EXTENDED_KEY_USAGE},
     )  # fmt: skip
     ocpp = replace(
@@ -211,15 +243,20 @@ def _rows() -> tuple[Profile, ...]:
                 purposes=server),
         replace(tls, name="CSMS_SERVER", title="CSMS certificate", clause="OCPP A00", purposes=server),
         replace(tls, name="CHARGING_STATION", title="charging station certificate", clause="OCPP A00.FR.511",
-                purposes=client),
+                suites=(P256_SHA256, P521_SHA512, RSA_SHA256, RSA_SHA384), purposes=client),
         replace(root, name="MF_ROOT", title="manufacturer root CA", clause="OCPP M05", suites=ISO2),
         replace(ocsp, name="OCSP", title="OCSP signer", clause="RFC 6960 4.2.2.2"),
     )  # fmt: skip
 
 
-def profiles(*, iso15118_20_2022: bool = False) -> dict[str, Profile]:
-    """Return the table by name, in the form of -20's amendment 1 or of its first edition of 2022."""
-    rows = _rows()
+def profiles(*, iso15118_20_2022: bool = False, short_contract_20: bool = True) -> dict[str, Profile]:
+    """Return the table by name, in the form of -20's amendment 1 or of its first edition of 2022.
+
+    ``short_contract_20`` gives contract certificates of -20 a subjectKeyIdentifier of 8 octets ([V2G20-2492]).
+    """
+    rows = tuple(
+        replace(row, short_key_identifier=short_contract_20) if row.name == "CONTRACT_20" else row for row in _rows()
+    )
     if iso15118_20_2022:
         rows = tuple(_as_of_2022(row) if row.edition is Edition.ISO15118_20 else row for row in rows)
     return {row.name: row for row in rows}

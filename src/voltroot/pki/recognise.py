@@ -42,6 +42,7 @@ IDENTIFIERS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("SECC", terms.SECCID.pattern),
     ("VEHICLE", terms.EVCCID.pattern),
 )
+VPKI_DC = {"OEM": "VPKI_PROV", "OEM20": "VPKI_PROV", "EV": "VPKI_VEHICLE"}
 CONTRACT_USAGE = Usage.DIGITAL_SIGNATURE | Usage.NON_REPUDIATION | Usage.KEY_ENCIPHERMENT | Usage.KEY_AGREEMENT
 
 
@@ -107,6 +108,14 @@ def _by_ocsp_signing(certificate: Certificate) -> str | None:
     return "OCSP" if oids.OCSP_SIGNING in certificate.extended_key_usage else None
 
 
+def _by_units(certificate: Certificate) -> str | None:
+    """A car maker's vPKI names its own unit, the control unit and the supplier."""
+    if len(certificate.subject.all("OU")) != 3:
+        return None
+    ccu = "VPKI_CCU_SHA256" if suites.suite_of(certificate.public_key) is suites.P256_SHA256 else "VPKI_CCU_SHA512"
+    return VPKI_DC.get(certificate.subject.get("DC") or "", ccu)
+
+
 def _by_own_dc(certificate: Certificate) -> str | None:
     role = _role_by_dc(certificate.subject)
     return role.leaf if role else None
@@ -136,6 +145,7 @@ def _by_identifier(certificate: Certificate) -> str | None:
 # keyUsage; identifiers come last, because anybody's common name may happen to look like one.
 CLUES: tuple[Callable[[Certificate], str | None], ...] = (
     _by_ocsp_signing,
+    _by_units,
     _by_own_dc,
     _by_usage,
     _by_issuer,

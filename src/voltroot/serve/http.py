@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from voltroot.errors import Unavailable
+
+log = logging.getLogger("voltroot")
 
 # How long a connection that was accepted when the stop came has to say what it wants, in seconds.
 GRACE = 0.3
@@ -22,25 +26,35 @@ GRACE = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """Where the server's certificate chain and key are."""
+    """Where the server's certificate chain and key are.
+
+    ``clients`` is a file of the CAs whose client certificates are taken; one is ``required`` or may be shown.
+    """
 
     chain: Path
     key: Path
     password: str | None = None
+    clients: Path | None = None
+    required: bool = False
 
 
 class Servers:
-    """Serves one application on any number of sockets, some of them with TLS."""
+    """Serves applications on any number of sockets, some of them with TLS."""
 
     def __init__(self, application: ASGIApp) -> None:
-        self._application = RawPath(application)
+        self._application = application
         self._servers: list[_Server] = []
-        self._contexts: list[ssl.SSLContext] = []
+        self._contexts: list[tuple[ssl.SSLContext, Callable[[], Tls]]] = []
 
-    def add(self, listener: socket.socket, tls: Tls | None = None) -> None:
-        """Serve on an open socket, with TLS where a certificate is given."""
+    def add(
+        self, listener: socket.socket, source: Callable[[], Tls] | None = None, application: ASGIApp | None = None
+    ) -> None:
+        """Serve on an open socket; with TLS where there is a source of certificates, which is asked again on reload."""
+        tls = source() if source is not None else None
         config = uvicorn.Config(
-            self._application,
+            RawPath(application or self._application),
+            http=_Protocol,
+            ws="none",
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -51,15 +65,29 @@ class Servers:
             timeout_graceful_shutdown=10,
         )
         config.load()
-        if tls is not None and config.ssl is not None:
+        if tls is not None and source is not None and config.ssl is not None:
             config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
-            self._contexts.append(config.ssl)
+            config.ssl.sslobject_class = Handshake
+            if tls.clients is not None:
+                config.ssl.load_verify_locations(tls.clients)
+                # What is in the file is trusted, be it a root or a CA below one.
+                config.ssl.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+                config.ssl.verify_mode = ssl.CERT_REQUIRED if tls.required else ssl.CERT_OPTIONAL
+            self._contexts.append((config.ssl, source))
         self._servers.append(_Server(config, [listener]))
 
-    def reload_tls(self, tls: Tls) -> None:
-        """Take another certificate and key; connections from now on see them."""
-        for context in self._contexts:
-            context.load_cert_chain(tls.chain, tls.key, tls.password)
+    def reload_tls(self) -> None:
+        """Take other certificates and keys; connections from now on see them. Unavailable leaves what was."""
+        for context, source in self._contexts:
+            tls = source()
+            try:
+                # A chain whose key does not fit would take the place of the one before all the same.
+                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.chain, tls.key, tls.password)
+                context.load_cert_chain(tls.chain, tls.key, tls.password)
+                if tls.clients is not None:
+                    context.load_verify_locations(tls.clients)
+            except OSError as error:
+                raise Unavailable(f"the TLS certificate {tls.chain} or its key cannot be used: {error}") from error
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then let open requests finish."""
@@ -116,6 +144,32 @@ class ByPath:
             if path.startswith(beginning):
                 return await application(scope, receive, send)
         return await self._last(scope, receive, send)
+
+
+class Handshake(ssl.SSLObject):
+    """Tells why a handshake failed: nobody above it ever hears."""
+
+    def do_handshake(self) -> None:
+        """Go on with the handshake."""
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as error:
+            log.info("handshake.refused", extra={"why": getattr(error, "verify_message", "") or str(error)})
+            raise
+
+
+class _Protocol(HttpToolsProtocol):
+    """Puts the client's certificate into the state of each request's scope."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Look at a new connection."""
+        super().connection_made(transport)
+        tls = transport.get_extra_info("ssl_object")
+        certificate = tls.getpeercert(binary_form=True) if tls is not None else None
+        if certificate is not None:
+            self.app_state = {**self.app_state, "peer_certificate": certificate}
 
 
 class _Server(uvicorn.Server):

@@ -5,10 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
+
+
+def attempt(work: Callable[..., Answer], *given: Any) -> Answer | Exception:
+    """Return what comes of one thing among many: its answer, or the exception that is for its caller alone."""
+    try:
+        return work(*given)
+    except Exception as error:
+        return error
 
 
 class Batches(Generic[Asked, Answer]):

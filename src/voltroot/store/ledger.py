@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from itertools import count
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Engine, Row, insert, select
 
 from voltroot.errors import Failure, NotFound, Unavailable
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.drafts import Draft
 from voltroot.pki.ports import Credential, Entry, Reason, Revocation, Signed
-from voltroot.store import statements
+from voltroot.store import pools, register, statements
 from voltroot.store.engine import execute_many, reading, retried, writing
 from voltroot.store.rows import claims, entry_of, moment_of, octets, outcome_of, place_of, row_of, seconds
 from voltroot.store.statements import (
@@ -33,13 +34,14 @@ from voltroot.store.statements import (
     REVOKE,
     SEAL,
     SETTLE,
+    STATUSES,
     UNSEAL,
     VALID,
     VOID_LOST,
     VOID_THESE,
     WINNERS,
 )
-from voltroot.store.tables import certificates, credentials, escrow, revocations
+from voltroot.store.tables import audit, certificates, credentials, escrow, revocations
 
 
 class SqlLedger:
@@ -51,6 +53,7 @@ class SqlLedger:
         self._reserve = statements.reserve(engine.dialect.name)
         self._take = statements.claim(engine.dialect.name)
         self._keep = statements.keep(engine.dialect.name)
+        self._register = register.registering(engine.dialect.name)
 
     @retried
     def reserve(self, drafts: Sequence[Draft], until: datetime) -> list[int | Failure]:
@@ -75,10 +78,17 @@ class SqlLedger:
                 if draft.order.sealed_key is not None
             ]
             execute_many(connection, SEAL, sealed)
+            pools.enclose(connection, kept, numbers, moment)
             asked = [
-                {"certificate": numbers[draft.serial], "door": draft.order.door, "by": draft.order.by} for draft in kept
+                {"certificate": numbers[draft.serial], "door": draft.order.door, "by": draft.order.by}
+                | _told(draft.order.deviation.name if draft.order.deviation else "")
+                for draft in kept
             ]
             self._audit(connection, "certificate.reserved", asked)
+            if repeated := register.register(connection, self._register, kept, numbers):
+                marks = {"numbers": [numbers[serial] for serial in repeated]}
+                self._void(connection, connection.execute(VOID_THESE, marks).all())
+                lost |= repeated
         return [outcome_of(draft, numbers.get(draft.serial), lost) for draft in drafts]
 
     @retried
@@ -92,7 +102,9 @@ class SqlLedger:
             named = [row for row in rows.values() if row.name is not None]
             places = [{"b_profile": row.profile, "b_name": row.name, "b_until": row.not_after} for row in named]
             execute_many(connection, HOLD, places)
-            asked = [{"certificate": each.number, "door": each.door, "by": each.by} for each in signed]
+            asked = [
+                {"certificate": each.number, "door": each.door, "by": each.by} | _told(each.fault) for each in signed
+            ]
             self._audit(connection, "certificate.issued", [line for line in asked if line["certificate"] in rows])
         late = Unavailable("the certificate was not recorded in time: ask again")
         return [entry_of(rows[number]) if number in rows else late for number in numbers]
@@ -128,6 +140,12 @@ class SqlLedger:
                 self._audit(connection, "certificate.taken_in", [asked])
             return entry_of(row)
 
+    def has_imported(self) -> bool:
+        """See ``Ledger.has_imported``."""
+        query = select(audit.c.number).where(audit.c.event == "certificate.taken_in").limit(1)
+        with reading(self._engine) as connection:
+            return connection.execute(query).first() is not None
+
     def find(
         self,
         *,
@@ -155,10 +173,9 @@ class SqlLedger:
 
     def statuses(self, issuer: int, serials: Sequence[int]) -> list[Entry | None]:
         """See ``Ledger.statuses``."""
-        wanted = certificates.c.serial.in_([octets(serial) for serial in serials])
-        query = select(certificates).where(certificates.c.issuer == issuer, wanted, RECORDED)
+        marks = {"b_issuer": issuer, "serials": [octets(serial) for serial in serials]}
         with reading(self._engine) as connection:
-            found = {entry.serial: entry for entry in map(entry_of, connection.execute(query))}
+            found = {entry.serial: entry for entry in map(entry_of, connection.execute(STATUSES, marks))}
         return [found.get(serial) for serial in serials]
 
     @retried
@@ -218,9 +235,9 @@ class SqlLedger:
             connection.execute(RAISE_REVISION)
             known = select(credentials.c.slug).where(credentials.c.certificate == number)
             if connection.execute(known).first() is None:
-                count = select(func.count()).select_from(credentials).where(credentials.c.label == label)
-                earlier = connection.execute(count).scalar_one()
-                slug = f"{label}-g{earlier + 1}" if earlier else label
+                taken = set(connection.execute(select(credentials.c.slug)).scalars())
+                # A label may be another's slug: ocsp-ca-g2 serves the second CA, and is the second to serve the first.
+                slug = next(each for each in _slugs(label) if each not in taken)
                 values = {"certificate": number, "use": use, "label": label, "slug": slug, "key": key}
                 connection.execute(insert(credentials).values(values))
                 detail = json.dumps({"use": use, "slug": slug})
@@ -280,6 +297,8 @@ class SqlLedger:
             self._settle(connection, row)
             # A key that nobody holds a certificate for is kept for nobody.
             connection.execute(UNSEAL, {"b_number": row.number})
+            connection.execute(register.UNREGISTER, {"b_number": row.number})
+            connection.execute(pools.REMOVE, {"b_number": row.number})
         self._audit(connection, "certificate.voided", [{"certificate": row.number} for row in rows])
 
     def _settle(self, connection: Connection, row: Row[Any]) -> None:
@@ -295,3 +314,13 @@ class SqlLedger:
         return [
             Credential(entry_of(row), row.use, row.label, row.slug, row._mapping[credentials.c.key]) for row in rows
         ]
+
+
+def _told(fault: str) -> dict[str, str]:
+    """What the audit log keeps of a certificate that the lab got wrong on purpose."""
+    return {"detail": json.dumps({"fault": fault})} if fault else {}
+
+
+def _slugs(label: str) -> Iterator[str]:
+    yield label
+    yield from (f"{label}-g{generation}" for generation in count(2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Insert, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import Insert, bindparam, case, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from voltroot.pki.ports import State
@@ -13,7 +13,7 @@ from voltroot.store.tables import audit, certificates, counters, credentials, es
 
 DIALECT_INSERTS: dict[str, Callable[..., Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 VALID, REVOKED, RESERVED, VOID = (state.value for state in (State.VALID, State.REVOKED, State.RESERVED, State.VOID))
-RECORDED = certificates.c.state.in_((VALID, REVOKED))
+RECORDED = or_(certificates.c.state == VALID, certificates.c.state == REVOKED)
 
 NUMBERS = select(certificates.c.serial, certificates.c.number).where(
     certificates.c.serial.in_(bindparam("serials", expanding=True)), certificates.c.state == RESERVED
@@ -77,6 +77,12 @@ SETTLE = (
     update(holdings)
     .where(holdings.c.profile == bindparam("b_profile"), holdings.c.name == bindparam("b_name"))
     .values(until=bindparam("b_until"))
+)
+
+STATUSES = select(certificates).where(
+    certificates.c.issuer == bindparam("b_issuer"),
+    certificates.c.serial.in_(bindparam("serials", expanding=True)),
+    RECORDED,
 )
 
 CREDENTIALS = (

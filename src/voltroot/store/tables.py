@@ -86,6 +86,55 @@ escrow = Table(
     Column("sealed", LargeBinary, nullable=False),
 )
 
+# Who called for a certificate of the vPKI and for what; gone where the certificate became void. A request that has a
+# name is answered again from here. Earlier certificates of the same name are superseded once it is due, and settled.
+registrations = Table(
+    "registrations",
+    metadata,
+    Column("certificate", Number, ForeignKey("certificates.number"), primary_key=True),
+    Column("caller", String(64), nullable=False),
+    Column("request", String(255)),
+    Column("digest", LargeBinary, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("tier", Text, nullable=False),
+    Column("vehicle", Text, nullable=False),
+    Column("local", Text, nullable=False),
+    Column("brand", Text, nullable=False),
+    Column("due", BigInteger),
+    UniqueConstraint("caller", "request"),
+)
+Index(
+    "ix_registrations_due",
+    registrations.c.due,
+    sqlite_where=text("due IS NOT NULL"),
+    postgresql_where=text("due IS NOT NULL"),
+)
+
+# The pool of contracts: the key of each, sealed to a car's; gone where the contract's certificate became void. Older
+# certificates of the contract are superseded by one that was delivered; of several contracts of -20, the session is the
+# one that was last served. What nothing hangs on is not written down.
+packages = Table(
+    "packages",
+    metadata,
+    Column("certificate", Number, ForeignKey("certificates.number"), primary_key=True),
+    Column("emaid", Text, nullable=False),
+    Column("holder", LargeBinary, nullable=False),
+    Column("receiver", LargeBinary, nullable=False, index=True),
+    Column("public", LargeBinary, nullable=False),
+    Column("encrypted", LargeBinary, nullable=False),
+    Column("supersedes", Boolean, nullable=False),
+    Column("delivered", BigInteger),
+    Column("session", LargeBinary),
+    # What the lab gets wrong in it on purpose.
+    Column("fault", Text, nullable=False, server_default=""),
+)
+Index(
+    "ix_packages_supersedes",
+    packages.c.supersedes,
+    sqlite_where=text("supersedes AND delivered IS NOT NULL"),
+    postgresql_where=text("supersedes AND delivered IS NOT NULL"),
+)
+
 revocations = Table(
     "revocations",
     metadata,
@@ -146,4 +195,79 @@ log_checkpoints = Table(
     Column("origin", String(64), nullable=False),
     Column("signature", LargeBinary, nullable=False),
     Column("frontier", LargeBinary, nullable=False),
+)
+
+# Charging stations that may connect over OCPP. The secrets are salted hashes; the next one, and the next profile, are
+# those that the station was told of and has not come back with yet. Lists and objects are JSON.
+stations = Table(
+    "stations",
+    metadata,
+    Column("identity", String(48), primary_key=True),
+    Column("serial_number", Text, nullable=False),
+    Column("organization", Text, nullable=False),
+    Column("secc_ids", Text, nullable=False),
+    Column("profile", Integer, nullable=False),
+    Column("next_profile", Integer),
+    Column("secret", LargeBinary),
+    Column("next_secret", LargeBinary),
+    Column("expired_allowed", Boolean, nullable=False),
+    Column("longest_chain", Integer, nullable=False),
+    Column("most_certificates", Integer),
+    Column("about", Text, nullable=False),
+    Column("seen", BigInteger),
+)
+
+# What stations asked to have signed; a key is asked for once, however often the request comes.
+signings = Table(
+    "signings",
+    metadata,
+    Column("number", Number, primary_key=True),
+    Column("station", String(48), ForeignKey("stations.identity"), nullable=False),
+    Column("kind", String(32), nullable=False),
+    # The type as the station named it, which may be nothing.
+    Column("named", String(32), nullable=False),
+    Column("request", BigInteger),
+    Column("key", LargeBinary, nullable=False, unique=True),
+    Column("csr", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("certificate", Number, ForeignKey("certificates.number")),
+    Column("sent", Integer, nullable=False),
+    Column("changed", BigInteger, nullable=False),
+    Column("why", Text, nullable=False),
+)
+Index("ix_signings_station_state", signings.c.station, signings.c.state)
+
+# What operators have stations do; the deadline is when a promise counts as broken.
+operations = Table(
+    "operations",
+    metadata,
+    Column("number", Number, primary_key=True),
+    Column("station", String(48), ForeignKey("stations.identity"), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("made", BigInteger, nullable=False),
+    Column("changed", BigInteger, nullable=False),
+    Column("deadline", BigInteger),
+    Column("outcome", Text, nullable=False),
+)
+Index("ix_operations_station_state", operations.c.station, operations.c.state)
+
+# The certificates in each station as last read, by type and as the station wrote them.
+inventories = Table(
+    "inventories",
+    metadata,
+    Column("station", String(48), ForeignKey("stations.identity"), primary_key=True),
+    Column("kind", String(32), primary_key=True),
+    Column("content", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+# Who may charge, beside the contracts of this ledger.
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("token", String(255), primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("status", String(24), nullable=False),
 )

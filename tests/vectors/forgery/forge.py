@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from voltroot.pki import der, oids, suites
+from voltroot.pki.addresses import Addresses
 from voltroot.pki.certificates import Certificate
-from voltroot.pki.drafts import Addresses, Drafter, Issuer, Order, key_identifier, short_key_identifier
+from voltroot.pki.drafts import Drafter, Issuer, Order, key_identifier, short_key_identifier
 from voltroot.pki.names import Name
 from voltroot.pki.profiles import Profile, issuer_suite, profiles, slug
 from voltroot.pki.suites import SUITES, Signer, Suite

@@ -14,7 +14,8 @@ from voltroot.apis.publish.settings import Settings
 from voltroot.apis.publish.shelf import Shelf, SignedList
 from voltroot.errors import NotFound, Unavailable
 from voltroot.pki import crls
-from voltroot.pki.drafts import Addresses, Issuer
+from voltroot.pki.addresses import Addresses
+from voltroot.pki.drafts import Issuer
 from voltroot.pki.issuers import require_ca
 from voltroot.pki.ports import Clock, Keyring, Ledger
 from voltroot.pki.revision import Revision
@@ -80,7 +81,8 @@ class Lists:
     def _require(self, slug: str, shard: int | None) -> Issuer:
         issuer = require_ca(self._directories.current().standing, slug)
         if not issuer.signs_crls:
-            raise NotFound(f"the CA {slug} signs no CRLs, its certificate has no cRLSign: ask {self._addresses.ocsp()}")
+            ocsp = self._addresses.ocsp(issuer)
+            raise NotFound(f"the CA {slug} signs no CRLs, its certificate has no cRLSign: ask {ocsp}")
         if issuer.key is None:
             raise NotFound(f"the key of the CA {slug} is not here: its CRLs are published by whoever holds it")
         if shard is not None and shard not in range(self._addresses.shards):
@@ -118,7 +120,7 @@ class Lists:
             number=shelf.next_number(this_update),
             this_update=this_update,
             next_update=next_update,
-            place=None if shard is None else self._addresses.crl(issuer.slug, shard),
+            place=None if shard is None else self._addresses.crl(issuer, shard),
         )
         self._metrics.crl_signed.inc()
         facts = {"ca": issuer.slug, "shard": shard, "number": shelf.number, "lines": len(lines)}

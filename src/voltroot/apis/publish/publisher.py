@@ -14,7 +14,8 @@ from voltroot.apis.publish.readiness import Readiness
 from voltroot.apis.publish.responder import Responder
 from voltroot.apis.publish.settings import Settings
 from voltroot.errors import Malformed
-from voltroot.pki.drafts import Addresses, Issuer
+from voltroot.pki.addresses import Addresses
+from voltroot.pki.drafts import Issuer
 from voltroot.pki.issuers import Issuers, require_ca
 from voltroot.pki.ports import Clock, Keyring, Ledger
 from voltroot.pki.profiles import Edition

@@ -29,8 +29,15 @@ class Readiness:
             return [str(failure)]
         moment = self._now()
         cas = [credential for credential in newest.values() if credential.use == CA]
-        found = [reason for ca in cas for reason in self._of_ca(ca, newest, moment)]
+        found = [*self._device(), *(reason for ca in cas for reason in self._of_ca(ca, newest, moment))]
         return found if cas else ["there are no CAs: run 'voltroot pki init'"]
+
+    def _device(self) -> list[str]:
+        try:
+            self._keyring.check()
+        except Failure as failure:
+            return [str(failure)]
+        return []
 
     def _of_ca(self, ca: Credential, newest: Mapping[str, Credential], moment: datetime) -> Iterator[str]:
         issuing = ca.entry.profile in self._issuing

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from voltroot.apis.publish.published import Published
 from voltroot.pki import crls
-from voltroot.pki.drafts import Addresses
+from voltroot.pki.addresses import Addresses
 from voltroot.pki.ports import Revocation
 
 

@@ -8,8 +8,9 @@ import msgspec
 from msgspec import Struct
 
 from voltroot.pki import der
+from voltroot.pki.addresses import Addresses
 from voltroot.pki.certificates import Certificate
-from voltroot.pki.drafts import Addresses, Issuer
+from voltroot.pki.drafts import Issuer
 
 SIGNED_DATA, DATA = "1.2.840.113549.1.7.2", "1.2.840.113549.1.7.1"
 
@@ -73,5 +74,5 @@ def _ca(issuer: Issuer, addresses: Addresses) -> Ca:
         issuer=str(certificate.issuer),
         fingerprint=certificate.fingerprint.hex(),
         not_after=f"{certificate.not_after:%Y-%m-%dT%H:%M:%SZ}",
-        addresses=CaAddresses(f"{place}.cer", f"{place}.pem", f"{place}/chain.pem", addresses.ocsp(), crl),
+        addresses=CaAddresses(f"{place}.cer", f"{place}.pem", f"{place}/chain.pem", addresses.ocsp(issuer), crl),
     )

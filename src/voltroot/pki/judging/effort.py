@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from voltroot.errors import Failure
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.judging.inputs import MOST_SIGNATURES, MOST_STEPS
 from voltroot.pki.signatures import Signed
 
+Known = Mapping[tuple[Signed, bytes], str | None]
+
 
 class Effort:
-    """Counts and remembers the signatures of one judgement: none is checked twice, and none beyond the limit."""
+    """Counts and remembers the signatures of one judgement: none is checked twice, and none beyond the limit.
 
-    def __init__(self) -> None:
+    ``known`` is what is remembered from earlier ones, by what is signed and the signer's SubjectPublicKeyInfo.
+    """
+
+    def __init__(self, known: Known | None = None) -> None:
         self.signatures = 0
         self.steps = 0
-        self._known: dict[tuple[Signed, bytes], str | None] = {}
+        self._known = dict(known or {})
 
     @property
     def is_spent(self) -> bool:

@@ -10,8 +10,10 @@ from voltroot.pki import names, oids
 from voltroot.pki.answers import Answer, Single
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.judging import forms
+from voltroot.pki.judging.effort import Effort
 from voltroot.pki.judging.findings import Verdict
 from voltroot.pki.judging.forms import UNDERSTOOD, critical_by_profile
+from voltroot.pki.judging.inputs import Evidence, Inputs
 from voltroot.pki.judging.inquiry import Inquiry, State, Status
 from voltroot.pki.ocsp import CertStatus
 from voltroot.pki.profiles import Usage
@@ -29,6 +31,22 @@ def status(inquiry: Inquiry) -> Status | None:
         if decided := next((each for each in found if each.state is state), None):
             return decided
     return Status(State.UNCLEAR, "; ".join(dict.fromkeys(each.text for each in found))) if found else None
+
+
+def told(answer: Answer, single: Single, issuer: Certificate, at: datetime) -> Status:
+    """Return what one line of an answer says of a certificate of an issuer that is known by its hashes only."""
+    inquiry = Inquiry(
+        path=(issuer, issuer),
+        place=0,
+        at=at,
+        evidence=Evidence(answers=(answer,)),
+        pool=(),
+        effort=Effort(),
+        inputs=Inputs(),
+        vouch=lambda certificate, inquiry: False,
+        ask=lambda inquiry: Status(State.SILENT),
+    )
+    return _weigh(answer.objection(single) or _signer_objection(answer, inquiry), single, inquiry)
 
 
 def _weighed(inquiry: Inquiry) -> Iterator[Status]:

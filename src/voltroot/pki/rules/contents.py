@@ -73,6 +73,8 @@ def _validity(case: Case) -> str | None:
     certificate, longest = case.certificate, case.profile.longest
     if certificate.not_after <= certificate.not_before:
         return "notAfter is not later than notBefore"
+    if case.profile.calendar and certificate.not_after != case.profile.calendar.end(certificate.not_before):
+        return f"it does not end with the day, {case.profile.calendar.years} years on"
     if longest and certificate.not_after - certificate.not_before > longest:
         return f"it is valid for more than {longest.days} days"
     return None
@@ -157,6 +159,9 @@ IDENTIFIERS: dict[str, tuple[type[terms.Identifier], ...]] = {
     "VEHICLE_20": (terms.EVCCID,),
     "CONTRACT_2": (terms.EMAID,),
     "CONTRACT_20": (terms.EMAID,),
+    "VPKI_PROV_2": (terms.PCID,),
+    "VPKI_PROV_20": (terms.PCID,),
+    "VPKI_VEHICLE_20": (terms.EVCCID,),
 }
 
 # ISO 15118-2 Annex F leaves the DC of contract and provisioning certificates open; MO and OEM sub-CAs below a V2G root

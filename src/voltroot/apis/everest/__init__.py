@@ -1,0 +1,1 @@
+"""EVerest's API for consumers of evse_security, over MQTT: both ends."""

@@ -1,0 +1,1 @@
+"""Josev's messages about certificates, over MQTT: both ends."""
