@@ -17,17 +17,17 @@ from voltroot.actors.cpo import CPO
 from voltroot.actors.lab import Lab
 from voltroot.actors.oem import OEM
 from voltroot.actors.registrar import Enrolment, Outcome, Registrar
+from voltroot.apis.bodies import read_body
 from voltroot.apis.pnc import errors, openapi, wire
 from voltroot.apis.pnc.contracts import Contracts
 from voltroot.contract.faults import Level
-from voltroot.errors import Failure, MissingField, TooLarge
+from voltroot.errors import Failure, MissingField
 from voltroot.pki.drafts import Order
 from voltroot.pki.judging.codes import SECONDARY_ACTOR
 from voltroot.pki.ports import Entry, Reason
 
 log = logging.getLogger("voltroot")
 
-LARGEST_BODY = 64 * 1024
 ANY = "*"
 
 Place = Callable[[Order], Awaitable[Entry]]
@@ -242,19 +242,6 @@ class Server:
 def split(path: str) -> tuple[str, ...]:
     """Return the segments of a percent-encoded path; repeated slashes are one, as the manual's examples want."""
     return tuple(unquote(segment) for segment in path.split("/") if segment)
-
-
-async def read_body(request: Request) -> bytes:
-    """Return the body, or raise TooLarge; of what is too large a little more is read, so that the answer arrives."""
-    body = bytearray()
-    async for chunk in request.stream():
-        if len(body) <= 16 * LARGEST_BODY:
-            body += chunk
-        else:
-            break
-    if len(body) > LARGEST_BODY:
-        raise TooLarge(f"the request has more than {LARGEST_BODY} octets")
-    return bytes(body)
 
 
 def _json(status: int, body: bytes, allow: str = "") -> Response:

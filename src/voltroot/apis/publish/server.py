@@ -13,16 +13,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from voltroot.apis.bodies import read_body
 from voltroot.apis.publish import errors
 from voltroot.apis.publish.published import Published
 from voltroot.apis.publish.publisher import Publisher
-from voltroot.errors import Failure, NotFound, TooLarge
+from voltroot.errors import Failure, NotFound
 
 log = logging.getLogger("voltroot")
 
 Handler = Callable[[Request], Awaitable[Response]]
 
-LARGEST_BODY = 64 * 1024
 
 CERTIFICATE, CERTS_ONLY = "application/pkix-cert", "application/pkcs7-mime"
 PEM = "application/pem-certificate-chain"
@@ -101,7 +101,7 @@ class _Pages:
 
     async def post_ocsp(self, request: Request) -> Response:
         """The answer to a request in the body."""
-        answer = await self._answer(await _body(request))
+        answer = await self._answer(await read_body(request))
         # Answers to POST are not for caches (RFC 9110 9.3.3): they have no headers to read there.
         return Response(answer.octets, media_type=OCSP_RESPONSE)
 
@@ -167,15 +167,3 @@ def _in_path(text: str) -> bytes:
         return base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     except ValueError:
         return b""
-
-
-async def _body(request: Request) -> bytes:
-    """Return the body, or raise TooLarge; of what is too large a little more is read, so that the answer arrives."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > 16 * LARGEST_BODY:
-            break
-    if len(body) > LARGEST_BODY:
-        raise TooLarge(f"the request has more than {LARGEST_BODY} octets")
-    return bytes(body)

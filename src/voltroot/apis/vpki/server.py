@@ -18,9 +18,10 @@ from starlette.types import Receive, Scope, Send
 
 from voltroot.actors.registrar import Outcome
 from voltroot.actors.vpki import Call, Registered, VehiclePKI
+from voltroot.apis.bodies import read_body
 from voltroot.apis.vpki import errors, openapi, wire
 from voltroot.apis.vpki.door import Caller, Door, peer_certificate
-from voltroot.errors import Failure, Forbidden, KeyReused, Malformed, NameTaken, NotFound, TooLarge
+from voltroot.errors import Failure, Forbidden, KeyReused, Malformed, NameTaken, NotFound
 from voltroot.pki.drafts import Order
 from voltroot.pki.names import Name
 from voltroot.pki.ports import Entry
@@ -28,7 +29,6 @@ from voltroot.pki.profiles import Profile
 
 log = logging.getLogger("voltroot")
 
-LARGEST_BODY = 64 * 1024
 LONGEST_KEY = 255
 DESCRIPTION = "api/openapi.json"
 
@@ -146,18 +146,6 @@ class Server:
                 return _json(403, wire.refusal(errors.ALREADY_REVOKED))
             case _:
                 raise missing
-
-
-async def read_body(request: Request) -> bytes:
-    """Return the body, or raise TooLarge; of what is too large a little more is read, so that the answer arrives."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > 16 * LARGEST_BODY:
-            break
-    if len(body) > LARGEST_BODY:
-        raise TooLarge(f"the request has more than {LARGEST_BODY} octets")
-    return bytes(body)
 
 
 def _json(status: int, body: bytes, headers: dict[str, str] | None = None) -> Response:
