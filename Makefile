@@ -31,7 +31,7 @@ demo: $(VENV)/.running ## tell the story of a contract, from the order to the ch
 run: $(VENV)/.running ## start the backend on 127.0.0.1:15118; its PKI lives in ./data
 	@$(BIN)/voltroot serve --data data
 
-check: $(VENV)/.developing ## style, types, import contracts and the fast tests: under a minute
+check: $(VENV)/.developing ## style, types, import contracts and the fast tests: a minute or two
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
