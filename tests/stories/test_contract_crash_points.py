@@ -50,21 +50,26 @@ def held(office: Abroad, car: Car) -> Contract | None:
 def test_a_contract_is_made_whole_or_not_at_all(own_backend: Backend, call: str) -> None:
     office = Abroad(own_backend)
     car = office.car()
-    made, lost = [], []
-    for turn in count(1):
-        body = {"dhCert": text(car.certificate.der), "emaid": f"emaid{turn}"}
-        lived = not killed_at(own_backend, call, turn, "POST", CONTRACT, body)
-        check(own_backend)
-        contract = held(office, car)
-        if contract is not None and contract.emaid == body["emaid"]:
-            made.append(body)
-        else:
-            assert not lived
-            lost.append(body)
-        if lived:
+    made, lost, kept = [], [], 0
+    # What else syncs at that moment, such as the audit log, may take the kill: then it is tried again.
+    for attempt in range(5):
+        for turn in count(1):
+            body = {"dhCert": text(car.certificate.der), "emaid": f"emaid{attempt}x{turn}"}
+            lived = not killed_at(own_backend, call, turn, "POST", CONTRACT, body)
+            check(own_backend)
+            contract = held(office, car)
+            if contract is not None and contract.emaid == body["emaid"]:
+                made.append(body)
+                kept += not lived
+            else:
+                assert not lived
+                lost.append(body)
+            if lived:
+                break
+        if lost and kept:
             break
     assert lost, "it syncs before it signs"
-    assert len(made) > 1, "it syncs before it answers"
+    assert kept, "it syncs before it answers"
     time.sleep(LEASE + 2)
     for body in made:
         assert "occupied" in office.refusal("POST", CONTRACT, body)
