@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import functools
+import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import URL, Connection, Dialect, Engine, Executable, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.sql.compiler import SQLCompiler
 
 from voltroot.errors import Malformed, Unavailable
 
@@ -78,25 +77,6 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """Open one transaction that writes; durable when the block has ended."""
     with reached(), _turn(engine), engine.connect().execution_options(**WRITE) as connection, connection.begin():
         yield connection
-
-
-def execute_many(connection: Connection, statement: Executable, rows: Sequence[dict[str, Any]]) -> None:
-    """Execute a statement for each of many rows, which have the same members: a third of what ``execute`` takes.
-
-    What types would do to values is left out: octets, texts, integers and truth values are what the drivers take.
-    """
-    if not rows:
-        return
-    compiled = _compiled(statement, connection.dialect, tuple(rows[0]))
-    names, constants = compiled.positiontup, compiled.params
-    full = [constants | row for row in rows]
-    connection.exec_driver_sql(str(compiled), [tuple([row[name] for name in names]) for row in full] if names else full)
-
-
-@lru_cache(maxsize=64)
-def _compiled(statement: Executable, dialect: Dialect, members: tuple[str, ...]) -> SQLCompiler:
-    compiled: SQLCompiler = statement.compile(dialect=dialect, column_keys=list(members))  # type: ignore[attr-defined]
-    return compiled
 
 
 @contextmanager
@@ -162,9 +142,12 @@ def _turn(engine: Engine) -> Iterator[None]:
     if engine.dialect.name != "sqlite" or not engine.url.database:
         yield
         return
-    with Path(engine.url.database + ".turn").open("w") as file:
+    file = os.open(engine.url.database + ".turn", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(file)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

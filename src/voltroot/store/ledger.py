@@ -15,7 +15,8 @@ from voltroot.pki.certificates import Certificate
 from voltroot.pki.drafts import Draft
 from voltroot.pki.ports import Credential, Entry, Reason, Revocation, Signed
 from voltroot.store import pools, register, statements
-from voltroot.store.engine import execute_many, reading, retried, writing
+from voltroot.store.engine import reading, retried, writing
+from voltroot.store.prepared import execute_many, rows_of
 from voltroot.store.rows import claims, entry_of, moment_of, octets, outcome_of, place_of, row_of, seconds
 from voltroot.store.statements import (
     AUDIT,
@@ -61,7 +62,7 @@ class SqlLedger:
         lease = seconds(until)
         with writing(self._engine) as connection:
             moment = seconds(self._now())
-            self._void(connection, connection.execute(VOID_LOST, {"b_now": moment}).all())
+            self._void(connection, rows_of(connection, VOID_LOST, {"b_now": moment}))
             numbers: dict[int, int] = {}
             lost: set[int] = set()
             pending = list(drafts)
@@ -98,7 +99,7 @@ class SqlLedger:
             contents = [{"b_number": each.number, "b_content": each.certificate} for each in signed]
             execute_many(connection, RECORD, contents)
             numbers = [each.number for each in signed]
-            rows = {row.number: row for row in connection.execute(RECORDED_NOW, {"numbers": numbers})}
+            rows = {row.number: row for row in rows_of(connection, RECORDED_NOW, {"numbers": numbers})}
             named = [row for row in rows.values() if row.name is not None]
             places = [{"b_profile": row.profile, "b_name": row.name, "b_until": row.not_after} for row in named]
             execute_many(connection, HOLD, places)
@@ -264,7 +265,7 @@ class SqlLedger:
         # All processes take keys and names in the same order, so that none waits for another that waits for it.
         ordered = sorted(drafts, key=lambda draft: draft.order.key_hash)
         execute_many(connection, self._reserve, [row_of(draft, lease) for draft in ordered])
-        found = connection.execute(NUMBERS, {"serials": [octets(draft.serial) for draft in drafts]})
+        found = rows_of(connection, NUMBERS, {"serials": [octets(draft.serial) for draft in drafts]})
         numbers = {int.from_bytes(serial): number for serial, number in found}
         fresh = [draft for draft in drafts if draft.serial in numbers]
         won = self._claim(connection, fresh, moment, lease)
@@ -289,8 +290,8 @@ class SqlLedger:
                 for draft in chosen
             ]
             execute_many(connection, statement, [row | {"b_now": moment} for row in rows])
-        won = connection.execute(WINNERS, {"serials": [octets(draft.serial) for draft in named]}).scalars()
-        return {int.from_bytes(serial) for serial in won}
+        won = rows_of(connection, WINNERS, {"serials": [octets(draft.serial) for draft in named]})
+        return {int.from_bytes(row.holder) for row in won}
 
     def _void(self, connection: Connection, rows: Sequence[Row[Any]]) -> None:
         for row in rows:

@@ -12,7 +12,8 @@ from voltroot.actors.mo import Kept
 from voltroot.contract.seal import Sealed
 from voltroot.pki.drafts import Draft
 from voltroot.pki.ports import Entry
-from voltroot.store.engine import execute_many, reading, retried, writing
+from voltroot.store.engine import reading, retried, writing
+from voltroot.store.prepared import execute_many
 from voltroot.store.rows import entry_of, seconds
 from voltroot.store.statements import RECORDED, VALID
 from voltroot.store.tables import certificates, packages

@@ -25,7 +25,8 @@ from voltroot.actors.vpki import Line, Registered
 from voltroot.pki.drafts import Draft
 from voltroot.pki.ports import Entry
 from voltroot.pki.registrations import Registration
-from voltroot.store.engine import execute_many, reading, retried, writing
+from voltroot.store.engine import reading, retried, writing
+from voltroot.store.prepared import execute_many, rows_of
 from voltroot.store.rows import entry_of, seconds
 from voltroot.store.statements import DIALECT_INSERTS, RECORDED, REVOKED, VALID
 from voltroot.store.tables import certificates, registrations
@@ -66,7 +67,7 @@ def register(
     named = {serial: numbers[serial] for serial, row in rows.items() if row["request"] is not None}
     if not named:
         return set()
-    written = set(connection.execute(_WRITTEN, {"numbers": list(named.values())}).scalars())
+    written = {row.certificate for row in rows_of(connection, _WRITTEN, {"numbers": list(named.values())})}
     return {serial for serial, number in named.items() if number not in written}
 
 
