@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 
 class Prepared(NamedTuple):
-    """A statement as the driver takes it: its text, its marks in order where it counts them, and the marks that are set."""
+    """A statement as the driver takes it: its text, the order of its marks where they are counted, and set marks."""
 
     text: str
     order: Sequence[str] | None
