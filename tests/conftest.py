@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,10 +25,20 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     yield from _running(Backend(tmp_path_factory.mktemp("backend")))
 
 
+@pytest.fixture(scope="session")
+def made_backend(tmp_path_factory: pytest.TempPathFactory) -> Backend:
+    """A backend that has been started and stopped once: its PKI is made."""
+    made = Backend(tmp_path_factory.mktemp("made")).start()
+    made.stop()
+    return made
+
+
 @pytest.fixture
-def own_backend(tmp_path: Path) -> Iterator[Backend]:
-    """A running backend that a test has for itself."""
-    yield from _running(Backend(tmp_path / "backend"))
+def own_backend(made_backend: Backend, tmp_path: Path) -> Iterator[Backend]:
+    """A running backend that a test has for itself: a copy, on the same ports, which stand in its certificates."""
+    own = replace(made_backend, folder=tmp_path / "backend")
+    shutil.copytree(made_backend.data, own.data)
+    yield from _running(own)
 
 
 def _running(backend: Backend) -> Iterator[Backend]:

@@ -30,7 +30,7 @@ from voltroot.actors.station.ports import CaKind, LeafKind
 from voltroot.actors.station.requesting import KeyOrder
 from voltroot.actors.station.station import Station
 from voltroot.actors.station.upkeep import Rules
-from voltroot.errors import Malformed, Refused
+from voltroot.errors import Malformed, Refused, Unavailable
 from voltroot.keys.software import SoftwareKeyring
 from voltroot.pki import oids
 from voltroot.pki.fingerprints import HashAlgorithm, hash_data
@@ -322,6 +322,20 @@ def test_a_key_that_is_made_in_a_keyring_is_nowhere_in_the_folder(charger: Charg
     (waiting,) = charger.store.leaves(LeafKind.V2G).unused_keys
     assert waiting == requested.key
     assert b"PRIVATE" not in requested.key.path.read_bytes()
+
+
+def test_a_key_in_a_keyring_that_the_store_cannot_note_down_is_destroyed(
+    charger: Charger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refer(*_: object) -> None:
+        raise Unavailable("the disk is full")
+
+    keyring = SoftwareKeyring(tmp_path / "keyring")
+    station = Station(charger.store, profiles(), charger.clock, keyring=keyring)
+    monkeypatch.setattr(charger.store, "refer_to_key", refer)
+    requested = station.requests.make(KeyOrder(LeafKind.V2G, "DE", "Test", "DE*ABC*E001", in_keyring=True))
+    assert (requested.status, requested.reason) == (RequestStatus.KEY_ERROR, "the disk is full")
+    assert keyring.labels() == []
 
 
 @pytest.mark.parametrize(

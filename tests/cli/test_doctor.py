@@ -137,6 +137,7 @@ def test_what_peers_would_refuse_although_it_is_valid_is_told(whole: Charger) ->
 def test_faults_of_files_are_remarks_and_hostile_names_move_no_cursor(whole: Charger) -> None:
     cso = whole.places.certificates[LeafKind.V2G]
     (cso / "bad\x1b[2J.pem").write_text("rubbish")
+    (cso / "other.crt").write_text(pem(BRANCH.leaf))
     (cso / "swapped.pem").write_text(pem(BRANCH.leaf, BRANCH.sub1, BRANCH.sub2))
     exposed = whole.places.keys[LeafKind.V2G] / "EVSE.key"
     exposed.chmod(0o644)
@@ -144,6 +145,7 @@ def test_faults_of_files_are_remarks_and_hostile_names_move_no_cursor(whole: Cha
         result = run(*command.split(), whole.folder)
         assert "\x1b[2J" not in result.stdout
         assert r"bad\x1b[2J.pem: it holds no certificate" in result.stdout
+        assert "other.crt: by its name it is not looked at" in result.stdout
         assert f"chmod 600 {exposed}" in result.stdout
         assert "BEGIN" not in result.stdout
     whole.clock.now = NOW - 999 * DAY

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,11 +14,19 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+import devices
 import signing
 from backend import Backend
+from secret_search import holds_key_of
 from voltroot.apis.pnc.client import Client
+from voltroot.app.provisioning import with_key_in_device
 from voltroot.cli import cli
 from voltroot.errors import Failure, Malformed, Refused, Unavailable
+from voltroot.keys import sessions
+from voltroot.keys.opening import open_keyring
+from voltroot.keys.software import SoftwareKeyring
+from voltroot.pki.certificates import Certificate, read_pem
+from voltroot.pki.profiles import Edition
 from voltroot.v2g.schemas import ISO_2
 
 slow = pytest.mark.slow
@@ -71,6 +80,40 @@ def test_a_car_installs_pays_renews_and_is_refused(iso: str, suite: str, car: An
     document = told("install", "--car", folder, ok=1)
     assert document["installed"] is False
     assert document["responses"][0]["stopped"]["part"] == "ResponseCode"
+
+
+@slow
+@pytest.mark.parametrize("device", [devices.token, devices.swtpm])
+def test_a_car_whose_key_is_in_a_device_opens_its_contracts(device: Any, backend: Backend, tmp_path: Path) -> None:
+    pin = tmp_path / "pin"
+    pin.write_text(devices.PIN)
+    with device() as made:
+        for iso in ("2", "20"):
+            folder = tmp_path / f"car{iso}"
+            name = f"{tmp_path.name}-{iso}"
+            where = ("--iso", iso, "--device", made.device, "--pin-file", pin)
+            assert "its key in" in ev("provision", name, "--api", backend.url, "--car", folder, *where)
+            assert f"Installed {name}" in ev("install", "--order", name, "--car", folder)
+            assert f"Installed {name}" in ev("update", "--renew", "--car", folder)
+            assert told("pay", "--car", folder)["resCode"] == "OK"
+            assert told("show", "--car", folder)["device"] == made.device
+            assert {label for label, _ in read_pem((folder / "provisioning.pem").read_text())} == {"CERTIFICATE"}
+        key = Certificate.read(_leaf(tmp_path / "car2")).public_key
+        for place in (tmp_path, made.folder):
+            for path in place.rglob("*"):
+                assert not path.is_file() or not holds_key_of(path.read_bytes(), key), path
+        # While it is away nothing opens; once it is back the car goes on.
+        made.take_away()
+        assert "does not answer" in ev("install", "--car", folder, ok=1)
+        made.put_back()
+        time.sleep(sessions.PAUSE)
+        assert f"Installed {name}" in ev("install", "--car", folder)
+        # What the backend refuses leaves no key behind, and neither does a kind of key that agrees on no secret.
+        before = open_keyring(made.device, tmp_path / "again/keys", lambda: devices.PIN).labels()
+        again = ("--api", backend.url, "--car", tmp_path / "again", *where)
+        assert "occupied" in ev("provision", name, *again, ok=1)
+        assert "take P-521" in ev("provision", name, *again, "--suite", "Ed448", ok=1)
+        assert open_keyring(made.device, tmp_path / "again/keys", lambda: devices.PIN).labels() == before
 
 
 @slow
@@ -217,6 +260,18 @@ def test_a_backend_that_is_not_there_is_named(tmp_path: Path) -> None:
         Client("127.0.0.1:1", timeout=1).prov("any")
     with pytest.raises(Malformed, match="no address of a server"):
         Client("ftp://example.com")
+
+
+def test_a_foreign_backend_that_makes_a_key_of_its_own_is_refused_where_the_key_is_in_a_device(
+    foreign: Any, tmp_path: Path
+) -> None:
+    base, handler = foreign
+    own = base64.b64encode(Certificate.read(read_pem(_pem("oem").decode())[0][1]).der).decode()
+    handler.answers[("POST", "/base/api/v2/oem/provCert")] = success({"provCert": own})
+    keyring = SoftwareKeyring(tmp_path)
+    with pytest.raises(Refused, match="knows no pkcs10Data"):
+        with_key_in_device(Client(base), "any", {}, keyring, Edition.ISO15118_2, "")
+    assert keyring.labels() == []
 
 
 def _leaf(folder: Path) -> bytes:

@@ -1,6 +1,9 @@
-"""A program that signs with one key from eight threads for some seconds, and checks every signature.
+"""A program that signs with one key, and makes and deletes others, from eight threads for some seconds.
 
-Arguments: device, folder of key files, PIN, label, seconds. Prints how many signatures it made; a failure ends it.
+It checks every signature.
+
+Arguments: device, folder of key files, PIN, label, seconds. Prints how many signatures it made, from when to when; a
+failure ends it.
 """
 
 from __future__ import annotations
@@ -23,7 +26,8 @@ THREADS = 8
 def main(device: str, folder: str, pin: str, label: str, seconds: str) -> None:
     keyring = open_keyring(device, Path(folder), lambda: pin)
     public = keyring.create(label, P256_SHA256)
-    until = time.monotonic() + float(seconds)
+    begun = time.monotonic()
+    until = begun + float(seconds)
     counts, failures = [0] * THREADS, list[BaseException]()
 
     def work(place: int) -> None:
@@ -36,6 +40,10 @@ def main(device: str, folder: str, pin: str, label: str, seconds: str) -> None:
                 counts[place] += 1
                 if counts[place] % 16 == 0:
                     assert keyring.exchange(label, other.public_key()) == other.exchange(ec.ECDH(), public)
+                    own = f"{label}-{os.getpid()}-{place}"
+                    made = keyring.create(own, P256_SHA256)
+                    assert suites.verify(made, suites.sign(keyring.signer(own), data), data, P256_SHA256.hash)
+                    keyring.delete(own)
         except BaseException as failure:
             failures.append(failure)
 
@@ -47,7 +55,7 @@ def main(device: str, folder: str, pin: str, label: str, seconds: str) -> None:
     if failures:
         raise failures[0]
     assert min(counts) > 0, f"a thread never had its turn: {counts}"
-    print(sum(counts))
+    print(sum(counts), begun, until)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,11 @@ def test_eight_threads_in_each_of_two_processes_share_one_device(device, seconds
         open_keyring(made.device, tmp_path, lambda: devices.PIN).create("shared", P256_SHA256)
         command = [sys.executable, str(BUSY), made.device, str(tmp_path), devices.PIN, "shared", str(seconds)]
         programs = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
+        spans = []
         for program in programs:
             said, complaint = program.communicate(timeout=seconds + 60)
             assert program.returncode == 0, complaint.decode()[-2000:]
-            assert int(said) > 0
+            count, begun, until = map(float, said.split())
+            assert count > 0
+            spans.append((begun, until))
+        assert max(begun for begun, _ in spans) < min(until for _, until in spans), "each had the device for itself"

@@ -17,7 +17,7 @@ from backend import run
 from devices import PIN, SOFTHSM, Token
 from voltroot.errors import Malformed, NotFound, Unavailable
 from voltroot.keys import cryptoki, sessions
-from voltroot.keys.cryptoki import Cryptoki
+from voltroot.keys.cryptoki import Cryptoki, CryptokiError
 from voltroot.keys.pkcs11 import Pkcs11Keyring
 from voltroot.keys.pkcs11_uri import TokenAddress
 from voltroot.pki import der, suites
@@ -136,6 +136,15 @@ def test_a_device_that_is_gone_is_left_alone_for_a_moment(token: Token) -> None:
 
 
 @pytest.mark.slow
+def test_a_token_that_is_missed_while_another_process_logs_in_is_looked_for_again(
+    token: Token, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, missed = Cryptoki.slots, iter(range(3))
+    monkeypatch.setattr(Cryptoki, "slots", lambda module: look(module) if next(missed, None) is None else [])
+    assert opened(token).labels() == []
+
+
+@pytest.mark.slow
 def test_one_token_that_is_taken_away_leaves_another_one_of_the_module_working(token: Token) -> None:
     with devices.token() as second:
         lost, kept = opened(token), opened(second)
@@ -223,6 +232,21 @@ def test_a_wrong_pin_is_tried_once_and_not_shown(token: Token) -> None:
     )
     assert changed.split() == ["refused", "refused"]
     assert elsewhere(token, 'print(keyring(lambda: "90210").labels())') == "[]\n"
+
+
+@pytest.mark.slow
+def test_a_locked_token_works_again_once_it_is_unlocked(token: Token, monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(*_: object) -> None:
+        raise CryptokiError("Login", 0xA4)
+
+    keyring = opened(token)
+    with monkeypatch.context() as patched:
+        patched.setattr(Cryptoki, "login", locked)
+        for _ in range(2):
+            with pytest.raises(Unavailable, match="PIN is locked"):
+                keyring.labels()
+    after_a_pause()
+    assert keyring.labels() == []
 
 
 @pytest.mark.slow

@@ -13,20 +13,24 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from msgspec import Struct
 
 from voltroot.actors.vehicle import Vehicle
 from voltroot.apis.pnc.client import Client
+from voltroot.app import provisioning
 from voltroot.app.backend import utc_now
+from voltroot.app.charger import Charger
+from voltroot.app.config import read_pin
 from voltroot.contract.unpack import Contract, Unpacked
 from voltroot.errors import Malformed, NotFound, Refused
+from voltroot.keys.opening import open_keyring
 from voltroot.keys.software import read_private_key
 from voltroot.pki.certificates import Certificate, read_pem
 from voltroot.pki.chains import Evidence, Inputs, Judgement, Purpose, judge
 from voltroot.pki.judging.inputs import NOTHING
 from voltroot.pki.lists import Crl
-from voltroot.pki.ports import Clock
+from voltroot.pki.ports import Clock, Keyring
 from voltroot.pki.profiles import Edition
 from voltroot.pki.suites import Signer
 
@@ -37,11 +41,15 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """What a car remembers beside its keys: the server that it speaks to, and its contract by serial number.
 
     ``tls_roots`` is a file of those that the server's https may stand below, where the system does not know them.
+    ``device`` has the provisioning key under the label ``key``, where it is in no file; ``pin_file`` has its PIN.
     """
 
     api: str
     contract: str = ""
     tls_roots: str = ""
+    device: str = ""
+    pin_file: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +66,15 @@ class Exchange:
 class Garage:
     """A car in a folder: roots.pem, provisioning.pem and contracts/SERIAL.pem hold key and chain, car.json the rest.
 
-    ``heard`` is told every message by its name and octets.
+    The provisioning key may be in a device instead; what a TPM has sealed of it is in keys/. ``heard`` is told every
+    message by its name and octets. Contracts come by way of the ``charger``, where there is one.
     """
 
     folder: Path
     now: Clock = utc_now
     libcbv2g: bool = False
     heard: Callable[[str, bytes], None] = lambda name, octets: None
+    charger: Charger | None = None
 
     # what is in the folder
 
@@ -81,8 +91,9 @@ class Garage:
     @property
     def vehicle(self) -> Vehicle:
         """The car with its provisioning key."""
-        key, chain = self._read(self.folder / "provisioning.pem")
-        return Vehicle(chain, key, self.roots, libcbv2g=self.libcbv2g)
+        text, own = self._text(self.folder / "provisioning.pem"), self.settings
+        key = self._keyring(own).signer(own.key) if own.device else read_private_key(text.encode())
+        return Vehicle(tuple(_certificates(text)), key, self.roots, libcbv2g=self.libcbv2g)
 
     @property
     def roots(self) -> tuple[Certificate, ...]:
@@ -113,29 +124,40 @@ class Garage:
         roots: Sequence[Certificate] = (),
         tls_roots: Path | None = None,
         suite: str = "",
+        device: str = "",
+        pin_file: Path | None = None,
         password: str = "123123",  # noqa: S107 -- the one that the manual publishes
         anyway: bool = False,
         fault: str = "",
     ) -> Judgement:
         """Get the car a provisioning certificate, and judge it; a bad one is kept only if wanted.
 
-        The car trusts the given roots, or without any those that the server publishes.
+        The car trusts the given roots, or without any those that the server publishes. With a ``device`` the key is
+        made there.
         """
         if (self.folder / "provisioning.pem").exists():
             raise Refused(f"there is a car in {self.folder} already: choose another folder")
         client = Client(api, roots=tls_roots)
-        named = {"edition": edition.value if edition is Edition.ISO15118_20 else "", "suite": suite, "fault": fault}
+        own = Settings(client.base, tls_roots=_absolute(tls_roots), device=device, pin_file=_absolute(pin_file))
+        named = _given({"edition": edition.value if edition is Edition.ISO15118_20 else "", "fault": fault})
         trusted = list(roots) or _certificates(client.fetch(f"/ca/roots.pem?edition={edition.value}").decode("ascii"))
-        reply = client.issue_prov(pcid, **_given(named))
-        key, chain = _opened(reply.octets("pfxCert"), password)
+        key: Signer | None = None
+        if device:
+            keyring = self._keyring(own)
+            label, chain = provisioning.with_key_in_device(client, pcid, named, keyring, edition, suite)
+            own = msgspec.structs.replace(own, key=label)
+        else:
+            named |= _given({"suite": suite})
+            key, chain = provisioning.with_key_of_server(client, pcid, named, password)
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         below = [each for each in chain if not each.self_issued]
         judgement = judge(below, trusted, self.now(), inputs=Inputs(purpose=Purpose.PROVISIONING))
         if judgement.deciding is None or anyway:
             _write(self.folder / "roots.pem", "".join(root.pem for root in trusted).encode())
-            self._keep(self.folder / "provisioning.pem", key, below)
-            own = Settings(client.base, tls_roots=str(tls_roots.resolve()) if tls_roots else "")
             _write(self.folder / "car.json", msgspec.json.encode(own))
+            self._keep(self.folder / "provisioning.pem", key, below)
+        elif device:
+            keyring.delete(own.key)
         return judgement
 
     def order(self, emaid: str, fault: str = "") -> bytes:
@@ -163,9 +185,7 @@ class Garage:
         left = True
         while left:
             begun = time.perf_counter()
-            self.heard("CertificateInstallationReq", request)
-            response = self.client.certificate_installation(request, **_given({"fault": fault})).octets("v2gMessage")
-            self.heard("CertificateInstallationRes", response)
+            response = self._asked("CertificateInstallation", request, fault)
             reading = partial(Vehicle.install, octets=response, session=session, now=self.now())
             unpacked = self._taken(reading, vehicle, status)
             yield Exchange(request, response, unpacked, time.perf_counter() - begun)
@@ -185,9 +205,7 @@ class Garage:
         vehicle, old, session = self.vehicle, self.contract, secrets.token_bytes(8)
         begun = time.perf_counter()
         request = vehicle.update_request(old, session)
-        self.heard("CertificateUpdateReq", request)
-        response = self.client.certificate_update(request, **_given({"fault": fault})).octets("v2gMessage")
-        self.heard("CertificateUpdateRes", response)
+        response = self._asked("CertificateUpdate", request, fault)
         reading = partial(Vehicle.update, octets=response, session=session, now=self.now(), old=old)
         unpacked = self._taken(reading, vehicle, status)
         return Exchange(request, response, unpacked, time.perf_counter() - begun)
@@ -206,6 +224,18 @@ class Garage:
         return Client(self.settings.api, roots=Path(tls_roots) if tls_roots else None)
 
     # how it does it
+
+    def _asked(self, name: str, request: bytes, fault: str) -> bytes:
+        """Have the CCP answer a message, by way of the station that the car stands at."""
+        self.heard(f"{name}Req", request)
+        is_update = name == "CertificateUpdate"
+        if self.charger is not None:
+            response = self.charger.contract(request, self.vehicle.edition, update=is_update)
+        else:
+            ask = self.client.certificate_update if is_update else self.client.certificate_installation
+            response = ask(request, **_given({"fault": fault})).octets("v2gMessage")
+        self.heard(f"{name}Res", response)
+        return response
 
     def _taken(self, reading: Callable[[Vehicle], Unpacked], vehicle: Vehicle, status: bool) -> Unpacked:
         """Unpack, ask for the contract's status where that is wanted, and keep a contract that is good."""
@@ -233,20 +263,23 @@ class Garage:
         return self.folder / "contracts" / f"{serial}.pem"
 
     def _contract(self, path: Path) -> Contract:
-        key, chain = self._read(path)
-        return Contract(chain[0].subject.get("CN") or "", chain, key)
+        text = self._text(path)
+        chain = tuple(_certificates(text))
+        return Contract(chain[0].subject.get("CN") or "", chain, read_private_key(text.encode()))
 
-    def _read(self, path: Path) -> tuple[Signer, tuple[Certificate, ...]]:
+    def _keyring(self, own: Settings) -> Keyring:
+        return open_keyring(own.device, self.folder / "keys", partial(read_pin, own.pin_file))
+
+    def _text(self, path: Path) -> str:
         try:
-            text = path.read_text(encoding="ascii")
+            return path.read_text(encoding="ascii")
         except FileNotFoundError:
             raise NotFound(
                 f"there is no {path.name} in {path.parent}: begin with 'voltroot ev provision PCID'"
             ) from None
-        return read_private_key(text.encode()), tuple(_certificates(text))
 
-    def _keep(self, path: Path, key: Signer, chain: Sequence[Certificate]) -> None:
-        own = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    def _keep(self, path: Path, key: Signer | None, chain: Sequence[Certificate]) -> None:
+        own = b"" if key is None else key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         _write(path, own + "".join(each.pem for each in chain).encode())
 
 
@@ -255,17 +288,8 @@ def _given(members: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in members.items() if value}
 
 
-def _opened(pfx: bytes, password: str) -> tuple[Signer, list[Certificate]]:
-    try:
-        key, own, above = pkcs12.load_key_and_certificates(pfx, password.encode())
-    except ValueError as error:
-        raise Malformed(
-            "pfxCert does not open: is the password another than the manual's? Give it by --password"
-        ) from error
-    if key is None or own is None:
-        raise Malformed("pfxCert holds no key with its certificate")
-    chain = [Certificate.read(each.public_bytes(Encoding.DER)) for each in (own, *above)]
-    return read_private_key(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())), chain
+def _absolute(path: Path | None) -> str:
+    return str(path.resolve()) if path else ""
 
 
 def _certificates(text: str) -> list[Certificate]:

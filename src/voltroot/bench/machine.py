@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import resource
 import shutil
 import sqlite3
 import statistics
@@ -16,6 +17,7 @@ from pathlib import Path
 import cryptography
 
 from voltroot import __version__
+from voltroot.errors import Unavailable
 
 
 def facts(folder: Path) -> dict[str, str | int | float]:
@@ -32,6 +34,18 @@ def facts(folder: Path) -> dict[str, str | int | float]:
         "cfssl": cfssl_version(),
         "voltroot": __version__,
     }
+
+
+def allow_open_files(wanted: int) -> None:
+    """Let this process and those that it starts have so many files open; Unavailable where the machine does not."""
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY and most < wanted:
+        raise Unavailable(
+            f"a process may have {most:,} open files here, and {wanted:,} are needed: raise the limit"
+            " (ulimit -Hn, LimitNOFILE= of systemd, --ulimit nofile= of a container) or measure fewer stations"
+        )
+    if limit < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def fsync_ms(folder: Path, times: int = 50) -> float:
@@ -52,7 +66,7 @@ def cfssl_version() -> str:
     path = shutil.which("cfssl")
     if path is None:
         return ""
-    said = subprocess.run([path, "version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
+    said = subprocess.run([path, "version"], capture_output=True, text=True, check=False).stdout  # noqa: S603 -- found by its path
     found = re.search(r"Version: (\S+)", said)
     return found[1] if found else "unknown"
 

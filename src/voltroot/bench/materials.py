@@ -88,4 +88,4 @@ def _station(name: str, suite: Suite) -> Station:
     ]
     subject = x509.Name([x509.NameAttribute(oid, value) for oid, value in parts])
     builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
-    return Station(name, builder.sign(key, suite.hash).public_bytes(Encoding.DER))  # type: ignore[arg-type]
+    return Station(name, builder.sign(key, suite.hash).public_bytes(Encoding.DER))  # type: ignore[arg-type] # only P-256 and P-521 come here

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from voltroot.app.pemfiles import read_certificates
 from voltroot.app.vehicle import EDITIONS, Exchange, Garage
 from voltroot.cli import checks
 from voltroot.cli.inspection.printing import printable
 from voltroot.contract.unpack import Check, Contract, Unpacked
 from voltroot.errors import Malformed
-from voltroot.pki.certificates import Certificate, read_base64, read_pem
+from voltroot.pki.certificates import read_base64
 from voltroot.pki.chains import Judgement
 
 GOOD, STOPPED = 0, 1
@@ -67,12 +68,17 @@ def ev() -> None:
 Examples:
   voltroot ev provision pcid001
   voltroot ev provision pcid002 --iso 20 --suite Ed448 --car car20
-  voltroot ev provision pcid003 --api http://backend.example.com:15118 --root v2g-root.pem"""
+  voltroot ev provision pcid003 --api http://backend.example.com:15118 --root v2g-root.pem
+  voltroot ev provision pcid004 --device tpm:device:/dev/tpmrm0"""
 )
 @click.argument("pcid")
 @click.option("--api", default="http://127.0.0.1:15118", show_default=True, metavar="URL", help="The backend.")
 @click.option("--iso", type=click.Choice([*EDITIONS]), default="2", show_default=True, help="The standard it speaks.")
 @click.option("--suite", type=click.Choice(["P-256", "P-521", "Ed448"]), help="Kind of key.  [default: the edition's]")
+@click.option("--device", default="", metavar="DEVICE",
+              help="Make its key in a TPM or HSM: tpm:TCTI or pkcs11:...  [default: in a file]")  # fmt: skip
+@click.option("--pin-file", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
+              help="The PIN of the device.  [default: VOLTROOT_PIN of the environment]")  # fmt: skip
 @click.option("--root", "roots", multiple=True, type=click.Path(path_type=Path, exists=True), metavar="FILE",
               help="Roots that the car trusts, in PEM.  [default: those that the backend publishes]")  # fmt: skip
 @click.option("--tls-root", type=click.Path(path_type=Path, exists=True), metavar="FILE",
@@ -87,6 +93,8 @@ def provision(
     api: str,
     iso: str,
     suite: str | None,
+    device: str,
+    pin_file: Path | None,
     roots: tuple[Path, ...],
     tls_root: Path | None,
     password: str,
@@ -96,9 +104,7 @@ def provision(
     as_json: bool,
 ) -> None:
     """Make a car: get PCID its OEM provisioning certificate, and judge it."""
-    trusted = [certificate for path in roots for certificate in _certificates(path)]
-    if roots and not trusted:
-        raise Malformed(f"{roots[0]}: there is no certificate in it")
+    trusted = [certificate for path in roots for certificate in read_certificates(str(path))]
     judgement = Garage(car).provision(
         pcid,
         api,
@@ -106,6 +112,8 @@ def provision(
         roots=trusted,
         tls_roots=tls_root,
         suite=suite or "",
+        device=device,
+        pin_file=pin_file,
         password=password,
         anyway=anyway,
         fault=fault,
@@ -117,7 +125,8 @@ def provision(
         own = checks.told(judgement.path[0]) if judgement.path else None
         _print({"pcid": pcid, "kept": kept, "certificate": own, "stopped": stopped})
     else:
-        for line in _provisioned(pcid, car, judgement, kept=kept):
+        place = f"{car}, its key in {device}" if device else str(car)
+        for line in _provisioned(pcid, printable(place), judgement, kept=kept):
             click.echo(line)
     click.get_current_context().exit(GOOD if decided is None else STOPPED)
 
@@ -216,6 +225,7 @@ def show(car: Path, as_json: bool) -> None:
             "pcid": vehicle.pcid,
             "edition": vehicle.edition.value,
             "api": garage.settings.api,
+            "device": garage.settings.device,
             "provisioning": checks.told(vehicle.chain[0]),
             "contracts": [checks.told(each.chain[0]) | {"current": _is(each, current)} for each in contracts],
             "roots": [root.subject.print() for root in vehicle.roots],
@@ -224,6 +234,8 @@ def show(car: Path, as_json: bool) -> None:
         return
     click.echo(f"{printable(vehicle.pcid)}, {vehicle.edition}, of {garage.settings.api}")
     click.echo(f"  provisioned  {checks.described(vehicle.chain[0])}")
+    if garage.settings.device:
+        click.echo(f"  key          in {printable(garage.settings.device)}")
     for each in contracts:
         mark = "contract   " if _is(each, current) else "former     "
         click.echo(f"  {mark}  {checks.described(each.chain[0])}")
@@ -252,7 +264,7 @@ def _show(results: Iterable[Exchange | Unpacked], as_json: bool) -> None:
     click.get_current_context().exit(STOPPED if stopped else GOOD)
 
 
-def _provisioned(pcid: str, car: Path, judgement: Judgement, *, kept: bool) -> Iterator[str]:
+def _provisioned(pcid: str, place: str, judgement: Judgement, *, kept: bool) -> Iterator[str]:
     if judgement.path:
         yield f"Provisioned {checks.described(judgement.path[0])}"
     if (decided := judgement.deciding) is not None:
@@ -260,15 +272,11 @@ def _provisioned(pcid: str, car: Path, judgement: Judgement, *, kept: bool) -> I
     else:
         root = judgement.path[-1].subject.get("CN") or ""
         yield checks.line(Check("OEM chain", "", f"{len(judgement.path) - 1} certificates below {root}"), 0)
-    yield f"The car is in {car}" if kept else f"{printable(pcid)} was not made a car: --anyway takes it all the same."
+    yield f"The car is in {place}" if kept else f"{printable(pcid)} was not made a car: --anyway takes it all the same."
 
 
 def _is(contract: Contract, serial: str) -> bool:
     return f"{contract.chain[0].serial:x}" == serial
-
-
-def _certificates(path: Path) -> Sequence[Certificate]:
-    return [Certificate.read(octets) for _, octets in read_pem(path.read_text(encoding="ascii", errors="replace"))]
 
 
 def _message(content: bytes) -> bytes:

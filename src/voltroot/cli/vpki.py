@@ -77,7 +77,7 @@ def _enrolling(verb: str, text: str) -> None:
             raise click.UsageError(f"give --{missing[0]}")
         with _client(**options)() as client:
             ask = client.issue if verb == wire.ISSUE else client.reissue
-            certificate = _told(ask, product, batches.read_csr(csr), Codes(**codes), idempotency_key)  # type: ignore[arg-type]
+            certificate = _told(ask, product, batches.read_csr(csr), Codes(**codes), idempotency_key)  # type: ignore[arg-type] # none is missing
         if not as_json:
             click.echo(certificate.pem, nl=False)
             return

@@ -21,13 +21,16 @@ T = TypeVar("T")
 SESSIONS = 8
 # How long a device that did not answer is left alone, in seconds: requests that wait for it would only pile up.
 PAUSE = 1.0
+# How long until a module that has missed its token looks again: SoftHSM2 sees none, or one without a PIN, where another
+# process is just logging in.
+MOMENT = 0.2
 # How long anybody waits for calls of others that do not come back, in seconds.
 PATIENCE = 30.0
 
 # Return values after which a session, a handle or a login is worth nothing, and new ones may work:
 # SLOT_ID_INVALID, GENERAL_ERROR, FUNCTION_FAILED, DEVICE_*, KEY_HANDLE_INVALID, OBJECT_HANDLE_INVALID, SESSION_CLOSED,
-# SESSION_HANDLE_INVALID, TOKEN_NOT_*, USER_NOT_LOGGED_IN, CRYPTOKI_NOT_INITIALIZED.
-LOST = {0x03, 0x05, 0x06, 0x30, 0x31, 0x32, 0x60, 0x82, 0xB0, 0xB3, 0xE0, 0xE1, 0x101, 0x190}
+# SESSION_HANDLE_INVALID, TOKEN_NOT_*, USER_NOT_LOGGED_IN, USER_PIN_NOT_INITIALIZED, CRYPTOKI_NOT_INITIALIZED.
+LOST = {0x03, 0x05, 0x06, 0x30, 0x31, 0x32, 0x60, 0x82, 0xB0, 0xB3, 0xE0, 0xE1, 0x101, 0x102, 0x190}
 
 # CKR_PIN_INCORRECT, _INVALID, _LEN_RANGE, _EXPIRED, _LOCKED, CKR_USER_PIN_NOT_INITIALIZED
 _PIN = {
@@ -38,6 +41,8 @@ _PIN = {
     0xA4: "the PIN is locked after too many wrong ones",
     0x102: "the token has no user PIN yet",
 }
+# Those that count as a wrong try; the others end when somebody sets the token right, with the same PIN.
+_COUNTED = {0xA0, 0xA1, 0xA2}
 
 
 class Lost(Exception):
@@ -61,17 +66,20 @@ class Sessions:
     def run(self, task: Callable[[Cryptoki, int], T]) -> T:
         """Return what a task makes of a session; Unavailable where the token does not answer.
 
-        After a loss the task is run again: in a new session, then in a module that was started anew.
+        After a loss the task is run again: in a new session, then in a module that was started anew, at once and a
+        moment later.
         """
         self._raise_if_resting()
+        restart = self._module().restart
         try:
-            for remedy in (self._reopen, self._module().restart):
+            for remedy, pause in ((self._reopen, 0.0), (restart, 0.0), (restart, MOMENT)):
                 era = self.era
                 try:
                     return self._run_once(task)
                 except (CryptokiError, Lost) as error:
                     if isinstance(error, CryptokiError) and error.code not in LOST:
                         raise
+                    time.sleep(pause)
                     remedy(era)
             return self._run_once(task)
         except (CryptokiError, Lost, OSError) as error:
@@ -146,7 +154,7 @@ class Sessions:
             try:
                 module.login(session, pin)
             except CryptokiError as error:
-                if error.code in _PIN:
+                if error.code in _COUNTED:
                     self._refused_pin = pin
                 raise
         except BaseException:
@@ -168,7 +176,10 @@ class Sessions:
     def _unavailable(self, error: Exception) -> Unavailable:
         code = error.code if isinstance(error, CryptokiError) else 0
         if code in _PIN:
-            return Unavailable(f"{self._address}: {_PIN[code]}; see keys.pin_file and VOLTROOT_PIN")
+            why = f"{self._address}: {_PIN[code]}; see keys.pin_file and VOLTROOT_PIN"
+            if code not in _COUNTED:
+                self._rest = time.monotonic() + PAUSE, why
+            return Unavailable(why)
         why = f"{self._address} does not answer ({error}): is it connected, and its name right?"
         if isinstance(error, Lost) or code in LOST:
             self._rest = time.monotonic() + PAUSE, why

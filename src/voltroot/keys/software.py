@@ -39,7 +39,10 @@ class SoftwareKeyring:
     def create(self, label: str, suite: Suite) -> PublicKey:
         """Make a key and sync it to disk; for a label that exists, return its public key."""
         if not self.path(label).exists():
-            self._write(label, suites.generate(suite))
+            key = suites.generate(suite)
+            if self._write(label, key):
+                with self._lock:
+                    return self._loaded.setdefault(label, key).public_key()
         return self.signer(label).public_key()
 
     def put(self, label: str, key: Signer) -> None:

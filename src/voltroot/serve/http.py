@@ -163,7 +163,7 @@ class Handshake(ssl.SSLObject):
 class _Protocol(HttpToolsProtocol):
     """Puts the client's certificate into the state of each request's scope."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # TCP only
         """Look at a new connection."""
         super().connection_made(transport)
         tls = transport.get_extra_info("ssl_object")

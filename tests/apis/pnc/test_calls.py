@@ -91,6 +91,13 @@ def test_a_station_that_keeps_its_key_renews_with_a_csr(api: Api) -> None:
     assert "CSR" in refused
 
 
+def test_a_car_that_keeps_its_key_is_provisioned_with_a_csr(api: Api) -> None:
+    data = api.data("POST", PROV, {"pcid": "pcid001", "pkcs10Data": csr()})
+    assert data["pfxCert"] == ""
+    assert data["pcid"] == "pcid001"
+    assert "occupied" in api.refusal("POST", PROV, {"pcid": "pcid001", "pkcs10Data": csr()})
+
+
 def test_the_pfx_can_be_had_again_under_the_callers_password(api: Api) -> None:
     issued = api.data("POST", SECC, {"seccId": "secc001"})
     data = api.data("POST", PFX, {"serial": issued["serial"], "password": "pässwörd 1"})

@@ -116,7 +116,8 @@ def main() -> None:
     folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
     given = json.loads((folder / "given.json").read_text())[int(sys.argv[3])]
     charger = Charger(folder / "certs", restat=1.0)
-    until = time.monotonic() + seconds
+    begun = time.monotonic()
+    until = begun + seconds
     members = [Member(charger, each, until) for each in given]
     threads = [threading.Thread(target=member.write) for member in members[:WRITERS]]
     threads += [threading.Thread(target=member.read) for member in members[WRITERS:]]
@@ -127,7 +128,7 @@ def main() -> None:
     stuck = sum(thread.is_alive() for thread in threads)
     done = sum((member.done for member in members), Counter())
     wrong = [text for member in members for text in member.wrong]
-    print(json.dumps({"done": done, "wrong": wrong, "stuck": stuck}), flush=True)
+    print(json.dumps({"done": done, "wrong": wrong, "stuck": stuck, "span": (begun, until)}), flush=True)
     os._exit(0)
 
 

@@ -39,6 +39,8 @@ def test_eight_threads_in_each_of_two_processes_share_a_store(seconds: int, tmp_
         assert report["wrong"] == []
         assert report["stuck"] == 0
         assert all(report["done"][work] > 0 for work in ("chosen", "whole", "roots", "a_root", "a_leaf", "a_key"))
+    begun, until = zip(*(report["span"] for report in reports), strict=True)
+    assert max(begun) < min(until), "each had the store for itself"
     left = Charger(tmp_path / "certs")
     assert left.store.authorities(CaKind.V2G).certificates == (BRANCH.root.certificate,)
     assert left.certificates() == [BRANCH.leaf.certificate]

@@ -22,9 +22,11 @@ from everest_cases import (
     two_leaves,
 )
 from pathing import DAY, NOW
+from voltroot.actors.station.applications import Application
 from voltroot.actors.station.outcomes import DeleteStatus, InstallStatus, Listing, RequestStatus
 from voltroot.actors.station.ports import CaKind, LeafKind
 from voltroot.actors.station.requesting import KeyOrder
+from voltroot.store.applications import ApplicationFile
 from voltroot.store.certdir import Layout
 
 SECOND = BRANCH.another("SecondLeaf")
@@ -58,6 +60,17 @@ def _littered(folder: Path) -> Charger:
     return charger
 
 
+def _applied(folder: Path) -> Charger:
+    charger = shared_bundle(folder)
+    book(charger).keep(APPLICATIONS[:1])
+    return charger
+
+
+def book(charger: Charger) -> ApplicationFile:
+    return ApplicationFile(charger.places.state / "applications.json")
+
+
+APPLICATIONS = [Application(str(number), "terms", LeafKind.V2G, f"/{number}.key", "request") for number in range(2)]
 ROOT, ANSWER = root("NewRoot"), stapled(BRANCH.leaf, BRANCH.sub2)
 CHAIN = pem(SECOND, BRANCH.sub2, BRANCH.sub1)
 ORDER = KeyOrder(LeafKind.V2G, "DE", "Test", "DE*ABC*E001")
@@ -92,6 +105,20 @@ def _tidy(charger: Charger) -> bool:
     return len(charger.station.upkeep.collect(charger.clock()).leaves) == 3
 
 
+def _apply(charger: Charger) -> bool:
+    book(charger).keep(APPLICATIONS)
+    return True
+
+
+def _der(charger: Charger) -> bool:
+    return charger.store.der_file(LeafKind.V2G, BRANCH.leaf.certificate).exists()
+
+
+def _link(charger: Charger) -> bool:
+    return charger.station.verify_location(CaKind.V2G) is not None
+
+
+LINKING = "put the hash links of a folder in order"
 WRITES = {
     "install a CA in a bundle": Writing(bundles, shared_bundle, _install),
     "install a CA in a folder": Writing(folders, in_folders, _install),
@@ -101,6 +128,9 @@ WRITES = {
     "keep an OCSP answer": Writing(bundles, _answered, _staple),
     "make a key": Writing(bundles, shared_bundle, _request),
     "collect garbage": Writing(bundles, _littered, _tidy),
+    "note an application down": Writing(bundles, _applied, _apply),
+    "write a certificate in DER": Writing(bundles, shared_bundle, _der),
+    LINKING: Writing(folders, in_folders, _link),
 }
 
 

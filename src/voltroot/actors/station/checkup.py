@@ -89,6 +89,8 @@ def _faults(station: Station) -> Iterator[Lack]:
     faults += [fault for leaves in owned for fault in (*leaves.faults, *leaves.key_faults)]
     for fault in faults:
         yield Lack(f"{fault.path}: {fault.text}", "replace the file or take it away; all else is used")
+    for path in station.store.passed_over():
+        yield Lack(f"{path}: by its name it is not looked at", "rename it to .pem, or to .der if that is what it holds")
     for leaves in owned:
         for key in leaves.keys:
             if key.exposed:

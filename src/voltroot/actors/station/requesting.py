@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -105,4 +106,10 @@ class Requests:
         label = f"{order.kind.lower()}-leaf-{secrets.token_hex(8)}"
         public = self._keyring.create(label, suite)
         spki = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        return self._store.refer_to_key(order.kind, label, spki, self._reference(label)), self._keyring.signer(label)
+        try:
+            key = self._store.refer_to_key(order.kind, label, spki, self._reference(label))
+            return key, self._keyring.signer(label)
+        except Failure:
+            with contextlib.suppress(Failure):
+                self._keyring.delete(label)
+            raise

@@ -168,8 +168,11 @@ class Server:
 
     async def _issue_prov(self, asked: Asked) -> bytes:
         request = asked.read(wire.IssueProv)
-        suite = wire.read_suite(request.suite)
-        enrolment = self._oem.enrol(request.pcid, request.edition.edition, suite, asked.by)
+        suite, edition, csr = wire.read_suite(request.suite), request.edition.edition, request.pkcs10_data
+        if csr is None:
+            enrolment = self._oem.enrol(request.pcid, edition, suite, asked.by)
+        else:
+            enrolment = self._oem.enrol_request(request.pcid, csr, edition, asked.by)
         entry, pfx = await self._issued(self._oem, enrolment, request)
         return wire.success(wire.prov_certificate(entry, pfx, self._now()))
 

@@ -68,17 +68,16 @@ class RenewSecc(IssueSecc, frozen=True):
 
 
 class IssueProv(Making, frozen=True):
-    """3.2.1: a new certificate for a car."""
+    """3.2.1: a new certificate for a car; with ``pkcs10Data`` on a key that the car keeps."""
 
     pcid: Text
     edition: IsoEdition = IsoEdition.ISO15118_2
     suite: SuiteName | None = None
+    pkcs10_data: Text | None = None
 
 
 class RenewProv(IssueProv, frozen=True):
-    """3.2.3: a further certificate for a car; with ``pkcs10Data`` on a key that the car keeps."""
-
-    pkcs10_data: Text | None = None
+    """3.2.3: a further certificate for a car."""
 
 
 class Revoke(Request, frozen=True):

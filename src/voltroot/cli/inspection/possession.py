@@ -15,7 +15,7 @@ from voltroot.pki.drafts import key_identifier
 from voltroot.pki.extensions import read_extensions
 from voltroot.pki.lints import Finding
 
-CHALLENGE_PASSWORD = "1.2.840.113549.1.9.7"  # noqa: S105
+CHALLENGE_PASSWORD = "1.2.840.113549.1.9.7"  # noqa: S105 -- an OID
 EXTENSION_REQUEST = "1.2.840.113549.1.9.14"
 ATTRIBUTES = {
     CHALLENGE_PASSWORD: "challengePassword",

@@ -16,7 +16,7 @@ from voltroot.pki.ports import Clock
 from voltroot.pki.suites import Signer, Suite
 from voltroot.store.certdir import hashlinks, keyfiles, pem
 from voltroot.store.certdir.changes import SECRET, Journal, Lock, Write, clear, make_folder
-from voltroot.store.certdir.layout import CERTIFICATES, LEAF_NAMES, OCSP, Layout, leaf_place, stamp
+from voltroot.store.certdir.layout import CERTIFICATES, LEAF_NAMES, OCSP, PASSED_OVER, Layout, leaf_place, stamp
 from voltroot.store.certdir.leaffolder import (
     CertificateFile,
     LeafFolder,
@@ -110,6 +110,13 @@ class CertificateFolder:
         if place.is_folder and self._links.get(kind) != (files, place.stamp):
             self._link(kind, place)
         return place.place
+
+    def passed_over(self) -> tuple[Path, ...]:
+        """Return files that may hold certificates and are not looked at, because of their names."""
+        bundles = {watch.place for watch in self._places.values()}
+        folders = bundles | {folder.certificates.place for folder in self._folders.values()}
+        found = {path for folder in folders if folder.is_dir() for path in folder.glob("*") if path not in bundles}
+        return tuple(sorted(path for path in found if path.suffix in PASSED_OVER))
 
     # Writing
 

@@ -13,6 +13,7 @@ from voltroot.actors.station.ports import CaKind, LeafKind
 from voltroot.errors import NotFound, Refused
 
 CERTIFICATES, KEYS = (".pem", ".der"), (".key", ".tkey")
+PASSED_OVER = (".crt", ".cer")  # certificates elsewhere, and not for EVerest
 OCSP = "ocsp"
 # EVerest tells its files apart by these beginnings in its logs only: it finds them by what they hold.
 LEAF_NAMES = {LeafKind.CSMS: "CSMS_LEAF_", LeafKind.V2G: "SECC_LEAF_"}
