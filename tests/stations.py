@@ -9,8 +9,9 @@ import json
 import socket
 import ssl
 import threading
+import time
 from collections import deque
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,6 +34,7 @@ from voltroot.app.config import Config
 from voltroot.app.csms import KINDS, Csms
 from voltroot.pki import suites
 from voltroot.pki.certificates import Certificate, read_pem
+from voltroot.pki.fingerprints import HashAlgorithm, hash_data
 from voltroot.pki.names import Name
 from voltroot.pki.ports import Entry
 from voltroot.pki.suites import P256_SHA256, Signer, Suite
@@ -156,7 +158,7 @@ class Line:
     def recv(self, timeout: float = PATIENCE) -> str:
         return str(self._run(asyncio.wait_for(self._connection.recv(), timeout), timeout + 5))
 
-    def send(self, text: str, timeout: float = 60) -> None:
+    def send(self, text: str | bytes, timeout: float = 60) -> None:
         self._run(self._connection.send(text), timeout)
 
     def flood(self, text: str, times: int) -> None:
@@ -255,18 +257,23 @@ def connected(
     client: tuple[list[Certificate], Signer] | None = None,
     versions: list[str] | None = None,
     tls: ssl.SSLContext | None = None,
+    buffer: int | None = None,
     **options: Any,
 ) -> Iterator[Station]:
-    """A connection with a security profile."""
+    """A connection with a security profile; ``buffer`` is how many octets may come before they are read."""
     headers = {}
     if profile < 3 and password is not None:
         text = f"{identity if user is None else user}:{password}"
         headers["Authorization"] = "Basic " + base64.b64encode(text.encode()).decode()
     context = None if profile == 1 else tls or trusting(office, client)
     scheme = "ws" if profile == 1 else "wss"
+    opened = socket.socket()
+    if buffer is not None:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    opened.connect(("127.0.0.1", office.ports[profile]))
     line = Line(
         f"{scheme}://localhost:{office.ports[profile]}/ocpp/{identity}",
-        sock=socket.create_connection(("127.0.0.1", office.ports[profile])),
+        sock=opened,
         ssl=context,
         subprotocols=versions if versions is not None else [OCPP_2_0_1],
         additional_headers=headers,
@@ -340,11 +347,34 @@ def _made(name: str, key: Any, issuer: str, issuer_key: Any, *, ca: bool) -> Cer
     return Certificate.read(builder.sign(issuer_key, hashes.SHA256()).public_bytes(Encoding.DER))
 
 
+def named(
+    certificate: Certificate, issuer: Certificate, algorithm: HashAlgorithm = HashAlgorithm.SHA256
+) -> dict[str, str]:
+    """CertificateHashDataType."""
+    made = hash_data(certificate, issuer, algorithm)
+    return {
+        "hashAlgorithm": made.algorithm.value,
+        "issuerNameHash": made.issuer_name_hash,
+        "issuerKeyHash": made.issuer_key_hash,
+        "serialNumber": made.serial_number,
+    }
+
+
 def certificates(text: str) -> list[Certificate]:
     """The certificates of a chain in PEM, which has nothing else in it."""
     found = [Certificate.read(octets) for _, octets in read_pem(text)]
     assert text == "".join(each.pem for each in found)
     return found
+
+
+def eventually(condition: Callable[[], Any]) -> Any:
+    """What a condition gives as soon as it gives something."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        if found := condition():
+            return found
+        time.sleep(0.02)
+    raise AssertionError("it never came to that")
 
 
 _SECRET = passwords.make(PASSWORD)

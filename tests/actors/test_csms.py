@@ -9,7 +9,7 @@ import pytest
 from voltroot.actors.csms import authorizing, passwords
 from voltroot.actors.csms.authorizing import Answer, ChainState
 from voltroot.actors.csms.entrance import Asked, Entrance
-from voltroot.actors.csms.stations import Station
+from voltroot.actors.csms.stations import CertificateUse, Signing, SigningState, Station
 from voltroot.actors.trust import Trust
 from voltroot.apis.ocpp import errors
 from voltroot.errors import Failure, Malformed, ProofFailed
@@ -53,6 +53,16 @@ def test_a_storm_of_one_station_costs_one_slow_hash(world: World, monkeypatch: p
     stations.change("CS1", secret=passwords.make("another password of 33 characters"))
     with pytest.raises(ProofFailed):
         entrance.admit(Asked("CS1", 2, "CS1", PASSWORD))
+
+
+def test_a_certificate_that_is_in_use_stays_so_whatever_is_recorded_late(world: World) -> None:
+    """A station may come back with it before the answer that it gave is worked on."""
+    stations = SqlStations(world.engine, world.clock)
+    stations.add(Station("CS1", "SN1", "CSO"))
+    made = stations.ask(Signing("CS1", CertificateUse.STATION, "", None, b"key", "csr"))
+    for state in (SigningState.ISSUED, SigningState.IN_USE, SigningState.INSTALLED):
+        stations.settle(made.number, state)
+    assert [each.state for each in stations.signings("CS1", [*SigningState])] == [SigningState.IN_USE]
 
 
 TABLE = {

@@ -127,12 +127,16 @@ def test_an_answer_against_its_schema_is_a_refusal(version: Version) -> None:
     assert [frame.code for frame in told] == ([refused.code] if version is Version.V2_1 else [])
 
 
-def test_an_answer_that_is_no_frame_ends_the_call() -> None:
-    us = session()
+@pytest.mark.parametrize("version", [*Version])
+@pytest.mark.parametrize("kind", [3, 4])
+def test_an_answer_that_is_no_frame_ends_the_call(version: Version, kind: int) -> None:
+    us = session(version)
     id_, _ = us.call("TriggerMessage", TRIGGER, NOW)
-    (refused,) = us.receive(f'[3,"{id_}"]', NOW)
-    assert isinstance(refused, Refused)
+    events = us.receive(f'[{kind},"{id_}"]', NOW)
+    assert isinstance(events[-1], Refused)
     assert us.deadline is None
+    told = [CallResultError] if (version, kind) == (Version.V2_1, 3) else []
+    assert [type(frame) for frame in sent(events)] == told
 
 
 def test_known_mistakes_of_stations_are_forgiven() -> None:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed448
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pathing import make
+from voltroot.actors.csms import statuses
 from voltroot.pki.certificates import Certificate
-from voltroot.pki.fingerprints import HashAlgorithm, HashData, hash_data
+from voltroot.pki.fingerprints import HashAlgorithm, HashData, hash_data, issued_by
 
 PYCA = {
     HashAlgorithm.SHA256: hashes.SHA256(),
@@ -105,3 +110,70 @@ def test_what_peers_write_otherwise_names_the_same_certificate() -> None:
     ):
         assert not other.names(own.certificate, issuer.certificate), other
     assert replace(exact, issuer_key_hash="0" * 64).names(own.certificate, None)
+
+
+KEYS = {"P-256": ec.SECP256R1(), "P-521": ec.SECP521R1(), "Ed448": None}
+
+
+@pytest.fixture(params=KEYS)
+def pair(request: pytest.FixtureRequest) -> tuple[x509.Certificate, x509.Certificate]:
+    """A certificate whose serial number begins with zeros, and its issuer."""
+    curve = KEYS[request.param]
+    key = ec.generate_private_key(curve) if curve else ed448.Ed448PrivateKey.generate()
+    now = datetime.now(UTC)
+    names = [x509.Name.from_rfc4514_string(text) for text in ("CN=own", "CN=issuer,O=Prüfung")]
+    until = now + timedelta(days=1)
+    own, issuer = (
+        x509.CertificateBuilder(names[1], name, key.public_key(), serial, now, until).sign(
+            key, hashes.SHA256() if curve else None
+        )
+        for name, serial in zip(names, (0x0F00FF, 1), strict=True)
+    )
+    return own, issuer
+
+
+@pytest.mark.slow
+def test_hash_data_agree_with_openssl_and_with_the_request_that_is_made_of_them(
+    pair: tuple[x509.Certificate, x509.Certificate], tmp_path: Path
+) -> None:
+    for name, certificate in zip(("own", "issuer"), pair, strict=True):
+        (tmp_path / f"{name}.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    command = ["openssl", "ocsp", "-no_nonce", "-req_text", "-issuer", "issuer.pem"]
+    command += [word for algorithm in HashAlgorithm for word in (f"-{algorithm.lower()}", "-cert", "own.pem")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=20)
+    said = done.stdout.replace("\\\n", "")
+    theirs = zip(
+        re.findall(r"Hash Algorithm: (\w+)", said), re.findall(r"Name Hash: (\w+)", said),
+        re.findall(r"Key Hash: (\w+)", said), re.findall(r"Serial Number: (\w+)", said), strict=True,
+    )  # fmt: skip
+    own, issuer = (Certificate.read(each.public_bytes(Encoding.DER)) for each in pair)
+    ours = {each: hash_data(own, issuer, each) for each in HashAlgorithm}
+    # OpenSSL writes capitals, and zeros in front.
+    assert [HashData(HashAlgorithm(name.upper()), *rest).plain for name, *rest in theirs] == [*ours.values()]
+    for algorithm, named in ours.items():
+        request = ocsp.OCSPRequestBuilder().add_certificate(*pair, PYCA[algorithm]).build()
+        assert (
+            statuses.requests(named, [issuer])[0]
+            == statuses.requests(named, [])[0]
+            == request.public_bytes(Encoding.DER)
+        )
+        assert named.serial_number == "f00ff"
+
+
+@pytest.mark.parametrize("algorithm", [*HashAlgorithm])
+def test_the_known_mistakes_of_peers_are_forgiven_for_every_key(
+    pair: tuple[x509.Certificate, x509.Certificate], algorithm: HashAlgorithm
+) -> None:
+    own, issuer = (Certificate.read(each.public_bytes(Encoding.DER)) for each in pair)
+    exact = hash_data(own, issuer, algorithm)
+    whole = hashlib.new(algorithm.value, issuer.spki).hexdigest()
+    for written in (
+        exact,
+        replace(exact, issuer_key_hash=whole),
+        replace(exact, issuer_key_hash=whole.upper(), serial_number="0F00FF"),
+        replace(exact, issuer_name_hash=exact.issuer_name_hash.upper(), serial_number="0x" + "f00ff".zfill(40)),
+    ):
+        assert written.names(own, issuer)
+        assert issued_by(written, issuer)
+        assert not written.names(issuer, issuer)
+    assert not issued_by(replace(exact, issuer_key_hash=whole[::-1]), issuer)

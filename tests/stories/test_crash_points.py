@@ -7,6 +7,8 @@ import http.client
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Any
 
@@ -29,6 +31,22 @@ def killed_at(backend: Backend, call: str, turn: int, method: str, path: str, bo
 
     It is up again afterwards. False where it lived to answer, because it makes fewer such calls.
     """
+    with dying_at(backend, call, turn):
+        assert backend.process is not None
+        try:
+            assert backend.call(method, path, body).data
+        except (http.client.HTTPException, ConnectionError):
+            assert backend.process.wait(30) == -signal.SIGKILL
+        else:
+            return False
+    backend.process = None
+    backend.start()
+    return True
+
+
+@contextmanager
+def dying_at(backend: Backend, call: str, turn: int) -> Iterator[None]:
+    """The backend dies where one of its threads makes a system call for the ``turn``-th time while the block runs."""
     assert backend.process is not None
     inject = ["-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={turn}"]
     command = ["strace", "-f", *inject, "-o", backend.folder / "trace", "-p", str(backend.process.pid)]
@@ -36,15 +54,16 @@ def killed_at(backend: Backend, call: str, turn: int, method: str, path: str, bo
         assert strace.stderr is not None
         assert b"attached" in (said := strace.stderr.readline()), said
         try:
-            assert backend.call(method, path, body).data
-        except (http.client.HTTPException, ConnectionError):
-            assert backend.process.wait(30) == -signal.SIGKILL
-        else:
-            strace.terminate()
-            return False
-    backend.process = None
-    backend.start()
-    return True
+            yield
+        finally:
+            # It ends with the backend; told to end while that dies, it may wait for ever.
+            with suppress(subprocess.TimeoutExpired):
+                backend.process.wait(0.2)
+            if backend.process.returncode is None:
+                strace.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                strace.wait(10)
+            strace.kill()
 
 
 def test_a_crash_at_a_sync_loses_a_certificate_or_keeps_it_but_no_name_and_no_key(own_backend: Backend) -> None:

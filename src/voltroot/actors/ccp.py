@@ -74,13 +74,14 @@ CODES: dict[Edition, dict[Lack | Verdict, str]] = {
 class Reply(NamedTuple):
     """What goes to the car: a V2G message in EXI, its ResponseCode, and for people why.
 
-    ``remaining`` is how many more contracts the same request of -20 would get.
+    ``remaining`` is how many more contracts the same request of -20 would get; None where another's answer does not
+    say.
     """
 
     message: bytes
     code: str
     text: str = ""
-    remaining: int = 0
+    remaining: int | None = 0
 
 
 class _Declined(Exception):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.chains import Demand, Evidence, Inputs, Judgement, Purpose, Verdict, judge, search
 from voltroot.pki.issuers import Issuers, Standing
+from voltroot.pki.judging.effort import Known
 from voltroot.pki.lists import Crl
 from voltroot.pki.ports import Clock, Entry, Ledger, State
 from voltroot.pki.signatures import Signed
@@ -39,6 +40,12 @@ class Trust:
         self._foreign = foreign
         self._known: tuple[Standing, _Known] | None = None
         self._signatures: dict[tuple[Signed, bytes], str | None] = {}
+
+    @property
+    def signatures(self) -> Known:
+        """The signatures of the own CAs, which need not be checked again."""
+        self._current()
+        return self._signatures
 
     def record_of(self, certificate: Certificate) -> Entry | None:
         """Return the entry of a certificate that was issued here."""

@@ -195,24 +195,28 @@ class Session:
         call = self._close()
         if isinstance(frame, CallError):
             return [Refused(call.id, call.action, frame.code, frame.description), *self._next(now)]
-        payload, events = frame.payload, list[Event]()
+        payload = frame.payload
         violation = schemas.check(self.version, call.action, "Response", payload)
         if violation:
             payload = schemas.mended(call.action, payload)
             violation = schemas.check(self.version, call.action, "Response", payload)
         if violation:
-            if self.version is not Version.V2_0_1:
-                events.append(Text(write(CallResultError(call.id, violation.code, _short(violation.text), {}))))
-            events.append(Refused(call.id, call.action, violation.code, violation.text))
-        else:
-            events.append(Answered(call.id, call.action, payload))
-        return events + self._next(now)
+            return [*self._misunderstood(call, *violation), *self._next(now)]
+        return [Answered(call.id, call.action, payload), *self._next(now)]
+
+    def _misunderstood(self, call: Call, code: Code, why: str) -> list[Event]:
+        """Our call was answered, but not in a way that can be read: OCPP 2.1 lets the peer know."""
+        told = CallResultError(call.id, code, _short(why), {})
+        events: list[Event] = [] if self.version is Version.V2_0_1 else [Text(write(told))]
+        return [*events, Refused(call.id, call.action, code, why)]
 
     def _unreadable(self, unreadable: Unreadable, now: datetime) -> list[Event]:
         kind = unreadable.number
         if kind in (3, 4) and self._open is not None and self._open.call.id == unreadable.id:
-            call = self._close()
-            return [Refused(call.id, call.action, unreadable.code, str(unreadable)), *self._next(now)]
+            call, why = self._close(), str(unreadable)
+            if kind == 4:
+                return [Refused(call.id, call.action, unreadable.code, why), *self._next(now)]
+            return [*self._misunderstood(call, unreadable.code, why), *self._next(now)]
         if kind in (None, 2):
             return [_error(unreadable.id, unreadable.code, str(unreadable))]
         return [Dropped(str(unreadable))]

@@ -37,10 +37,14 @@ class Single(NamedTuple):
 
     def speaks_of(self, certificate: Certificate, issuer: Certificate) -> bool:
         """Whether this is about a certificate of an issuer (RFC 6960 4.1.1)."""
+        return self.is_about(certificate.serial, certificate.issuer_der, issuer)
+
+    def is_about(self, serial: int, name: bytes, issuer: Certificate) -> bool:
+        """Whether this is about a serial number of an issuer, whose name the certificate writes in this way."""
         named = self.id.issuer
-        if named is None or self.id.serial != certificate.serial:
+        if named is None or self.id.serial != serial:
             return False
-        parts = ((named.name, certificate.issuer_der), (named.key, key_bits(issuer.spki)))
+        parts = ((named.name, name), (named.key, key_bits(issuer.spki)))
         return all(hashlib.new(named.hash, own, usedforsecurity=False).digest() == given for given, own in parts)
 
 

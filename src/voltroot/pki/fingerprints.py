@@ -37,18 +37,26 @@ class HashData:
         Tolerated are capitals, a prefix, zeros in front, and a hash over the whole SubjectPublicKeyInfo, as peers send
         them. Where the issuer is not at hand, its key is not compared.
         """
-        if _plain(self.serial_number) != _serial(certificate):
+        own = self.plain
+        expected = _serial(certificate), _digest(self.algorithm, certificate.issuer_der)
+        if (own.serial_number, own.issuer_name_hash) != expected:
             return False
-        if self.issuer_name_hash.strip().lower() != _digest(self.algorithm, certificate.issuer_der):
-            return False
-        return issuer is None or self.issuer_key_hash.strip().lower() in _key_hashes(self.algorithm, issuer)
+        return issuer is None or own.issuer_key_hash in _key_hashes(self.algorithm, issuer)
+
+    @property
+    def plain(self) -> HashData:
+        """The same, written as it should be."""
+        name, key = self.issuer_name_hash.strip().lower(), self.issuer_key_hash.strip().lower()
+        serial = self.serial_number.strip().lower().removeprefix("0x").replace(":", "").lstrip("0") or "0"
+        return HashData(self.algorithm, name, key, serial)
 
 
 def issued_by(named: HashData, issuer: Certificate) -> bool:
     """Tell whether hash data name a CA as the issuer, by its name and its key."""
-    if named.issuer_name_hash.strip().lower() != _digest(named.algorithm, issuer.subject_der):
+    own = named.plain
+    if own.issuer_name_hash != _digest(named.algorithm, issuer.subject_der):
         return False
-    return named.issuer_key_hash.strip().lower() in _key_hashes(named.algorithm, issuer)
+    return own.issuer_key_hash in _key_hashes(named.algorithm, issuer)
 
 
 def hash_data(
@@ -70,7 +78,3 @@ def _digest(algorithm: HashAlgorithm, octets: bytes) -> str:
 
 def _serial(certificate: Certificate) -> str:
     return format(certificate.serial, "x")
-
-
-def _plain(serial: str) -> str:
-    return serial.strip().lower().removeprefix("0x").replace(":", "").lstrip("0") or "0"

@@ -1,4 +1,4 @@
-"""One CSMS for all tests of a module that take one as it is; each uses stations of its own."""
+"""One CSMS for all tests that take one as it is; each uses stations of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from voltroot.app.config import Csms
 from world import World
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     """A CSMS on a PKI of its own."""
     world = World.made(tmp_path_factory.mktemp("csms"))

@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 from itertools import count
 from typing import Any
 
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from stations import OCPP_2_1, Office, Station, connected, self_signed
+from stations import OCPP_2_1, Office, Station, connected, named, self_signed
 from voltroot.actors.csms.stations import OperationState
 from voltroot.apis.ocpp import wire
 from voltroot.errors import Forbidden, Malformed, NotFound, Refused, TooLarge, Unavailable
 from voltroot.ocppj.schemas import Version
 from voltroot.pki.certificates import Certificate
-from voltroot.pki.fingerprints import HashAlgorithm, hash_data
+from voltroot.pki.fingerprints import HashAlgorithm
+
+pytestmark = pytest.mark.slow
 
 _numbers = count()
 
 ACCEPTED = {"status": "Accepted"}
 ALGORITHMS = [*HashAlgorithm]
-
-
-def data(certificate: Certificate, issuer: Certificate, algorithm: HashAlgorithm = HashAlgorithm.SHA256) -> Any:
-    """CertificateHashDataType."""
-    made = hash_data(certificate, issuer, algorithm)
-    return {
-        "hashAlgorithm": made.algorithm.value,
-        "issuerNameHash": made.issuer_name_hash,
-        "issuerKeyHash": made.issuer_key_hash,
-        "serialNumber": made.serial_number,
-    }
 
 
 def root(office: Office, label: str = "v2g-root-2") -> Certificate:
@@ -74,7 +66,7 @@ def test_a_root_is_installed_as_it_is_written_and_looked_for_afterwards(
     outcome = office.start(office.commands.install(identity_of(station), kind, certificate.pem))
     asked = station.expect("InstallCertificate", ACCEPTED)
     assert asked == {"certificateType": kind, "certificate": certificate.pem}
-    hashes = data(certificate, certificate)
+    hashes = named(certificate, certificate)
     assert station.expect("GetInstalledCertificateIds", listing(kind, hashes)) == {}
     assert outcome.result(10).state is OperationState.DONE
     stock = office.stations.stock(identity_of(station))
@@ -117,12 +109,22 @@ def test_a_root_that_matters_is_not_sent_without_TLS(office: Office) -> None:
         assert station.is_quiet()
 
 
+LISTED = {
+    "TC_M_12": "CSMSRootCertificate",
+    "TC_M_13": "ManufacturerRootCertificate",
+    "TC_M_14": "V2GRootCertificate",
+    "TC_M_15": "V2GCertificateChain",
+    "TC_M_16": "MORootCertificate",
+}
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-@pytest.mark.parametrize("kind", wire.KINDS[Version.V2_0_1])
-def test_TC_M_12_to_16_one_type_is_asked_for_whatever_the_hash(
-    office: Office, station: Station, kind: str, algorithm: HashAlgorithm
+@pytest.mark.parametrize("case", LISTED)
+def test_one_type_is_asked_for_whatever_the_hash(
+    office: Office, station: Station, case: str, algorithm: HashAlgorithm
 ) -> None:
-    hashes = data(root(office), root(office), algorithm)
+    kind = LISTED[case]
+    hashes = named(root(office), root(office), algorithm)
     outcome = office.start(office.commands.inventory(identity_of(station), [kind]))
     assert station.expect("GetInstalledCertificateIds", listing(kind, hashes)) == {"certificateType": [kind]}
     assert outcome.result(10).detail == {kind: [{"certificateHashData": hashes}]}
@@ -131,24 +133,36 @@ def test_TC_M_12_to_16_one_type_is_asked_for_whatever_the_hash(
 def test_TC_M_15_children_stay_with_their_leaf(office: Office, station: Station) -> None:
     entry = office.world.issue("SECC_2", "SECC-M15")
     leaf, sub2, sub1, top = office.world.chain(entry)
-    children = [data(sub1, top), data(sub2, sub1)]  # in whatever order
-    chain = {"certificateHashData": data(leaf, sub2), "childCertificateHashData": children}
+    children = [named(sub1, top), named(sub2, sub1)]  # in whatever order
+    chain = {"certificateHashData": named(leaf, sub2), "childCertificateHashData": children}
     answer = {"status": "Accepted", "certificateHashDataChain": [{"certificateType": "V2GCertificateChain", **chain}]}
     outcome = office.start(office.commands.inventory(identity_of(station), ["V2GCertificateChain"]))
     station.expect("GetInstalledCertificateIds", answer)
     assert outcome.result(10).detail == {"V2GCertificateChain": [chain]}
 
 
-def test_TC_M_17_18_19_several_types_all_and_none(office: Office, station: Station) -> None:
-    identity = identity_of(station)
+def test_TC_M_17_two_types_are_asked_for_at_once(office: Office, station: Station) -> None:
     kinds = ["V2GRootCertificate", "MORootCertificate"]
-    hashes = data(root(office), root(office))
-    outcome = office.start(office.commands.inventory(identity, kinds))
+    hashes = named(root(office), root(office))
+    outcome = office.start(office.commands.inventory(identity_of(station), kinds))
     assert station.expect("GetInstalledCertificateIds", listing(kinds[0], hashes)) == {"certificateType": kinds}
     assert outcome.result(10).detail == {kinds[0]: [{"certificateHashData": hashes}], kinds[1]: []}
-    outcome = office.start(office.commands.inventory(identity))
-    assert station.expect("GetInstalledCertificateIds", {"status": "NotFound"}) == {}
-    assert outcome.result(10).status == "NotFound"
+
+
+def test_TC_M_18_all_types_are_asked_for_by_naming_none(office: Office, station: Station) -> None:
+    hashes = named(root(office), root(office))
+    outcome = office.start(office.commands.inventory(identity_of(station)))
+    assert station.expect("GetInstalledCertificateIds", listing("V2GRootCertificate", hashes)) == {}
+    found = {kind: each for kind, each in outcome.result(10).detail.items() if each}
+    assert found == {"V2GRootCertificate": [{"certificateHashData": hashes}]}
+
+
+def test_TC_M_19_nothing_found_means_that_there_is_nothing(office: Office, station: Station) -> None:
+    identity = identity_of(station)
+    for answer in (listing("V2GRootCertificate", named(root(office), root(office))), {"status": "NotFound"}):
+        outcome = office.start(office.commands.inventory(identity))
+        station.expect("GetInstalledCertificateIds", answer)
+        assert outcome.result(10).status == answer["status"]
     # A full snapshot: what was there is there no more.
     assert set(office.stations.stock(identity)) == set(wire.KINDS[Version.V2_0_1])
     assert not any(office.stations.stock(identity).values())
@@ -176,6 +190,12 @@ def test_an_empty_list_which_the_schema_forbids_means_nothing(office: Office, st
     station.expect("GetInstalledCertificateIds", {"status": "Accepted", "certificateHashDataChain": []})
     assert outcome.result(10).state is OperationState.DONE
     assert not any(office.stations.stock(identity_of(station)).values())
+    leaf, sub2, *_ = office.world.chain(office.world.issue("SECC_2", "SECC-CHILDLESS"))
+    chain = {"certificateHashData": named(leaf, sub2)}
+    odd = {"certificateType": "V2GCertificateChain", **chain, "childCertificateHashData": []}
+    outcome = office.start(office.commands.inventory(identity_of(station), ["V2GCertificateChain"]))
+    station.expect("GetInstalledCertificateIds", {"status": "Accepted", "certificateHashDataChain": [odd]})
+    assert outcome.result(10).detail == {"V2GCertificateChain": [chain]}
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -183,7 +203,7 @@ def test_TC_M_20_what_is_deleted_is_named_as_the_station_wrote_it(
     office: Office, station: Station, algorithm: HashAlgorithm
 ) -> None:
     identity = identity_of(station)
-    own = data(root(office), root(office), algorithm)
+    own = named(root(office), root(office), algorithm)
     # As some stations write it.
     odd = own | {"serialNumber": own["serialNumber"].upper().zfill(40), "issuerNameHash": own["issuerNameHash"].upper()}
     outcome = office.start(office.commands.inventory(identity))
@@ -195,9 +215,29 @@ def test_TC_M_20_what_is_deleted_is_named_as_the_station_wrote_it(
     assert outcome.result(10).state is OperationState.DONE
 
 
+def test_a_certificate_is_found_however_the_station_names_it(office: Office, station: Station) -> None:
+    """With another hash, or with the hash of the whole key, as long as its CA is known here."""
+    identity, certificate = identity_of(station), root(office)
+    own, whole = named(certificate, certificate), hashlib.sha512(certificate.spki).hexdigest()
+    for odd in (
+        named(certificate, certificate, HashAlgorithm.SHA384),
+        named(certificate, certificate, HashAlgorithm.SHA512) | {"issuerKeyHash": whole.upper()},
+        own | {"issuerKeyHash": hashlib.sha256(certificate.spki).hexdigest()},
+    ):
+        outcome = office.start(office.commands.inventory(identity))
+        others = [named(each, each) for each in (root(office, "mo-root-2"), root(office, "v2g-root-20"))]
+        station.expect("GetInstalledCertificateIds", listing("V2GRootCertificate", *others, odd))
+        outcome.result(10)
+        outcome = office.start(office.commands.delete(identity, own))
+        assert station.expect("DeleteCertificate", {"status": "Failed"}) == {"certificateHashData": odd}
+        outcome.result(10)
+    with pytest.raises(Malformed, match="issuerNameHash is missing"):
+        office.run(office.commands.delete(identity, {"hashAlgorithm": "SHA256"}))
+
+
 @pytest.mark.parametrize("status", ["Failed", "NotFound"])
 def test_TC_M_21_what_is_not_deleted_is_told(office: Office, station: Station, status: str) -> None:
-    outcome = office.start(office.commands.delete(identity_of(station), data(root(office), root(office))))
+    outcome = office.start(office.commands.delete(identity_of(station), named(root(office), root(office))))
     station.expect("DeleteCertificate", {"status": status})
     assert outcome.result(10)[1:3] == (OperationState.FAILED, status)
 
@@ -329,6 +369,81 @@ def test_the_limits_of_a_station_are_read_from_its_report(office: Office, statio
     registered = office.stations.find(identity)
     assert registered is not None
     assert (registered.longest_chain, registered.most_certificates) == (5600, 12)
+
+
+FIRMWARE = {"location": "https://example.com/firmware.bin", "retrieveDateTime": "2026-03-01T10:00:00Z"}
+
+
+@pytest.mark.parametrize(("case", "status"), [("TC_L_04", "RevokedCertificate"), ("TC_L_05", "InvalidCertificate")])
+def test_a_firmware_whose_certificate_is_no_good_is_not_installed(
+    office: Office, station: Station, case: str, status: str
+) -> None:
+    identity = identity_of(station)
+    signed = FIRMWARE | {"signingCertificate": root(office, "mf-root").pem, "signature": "MEUC"}
+    outcome = office.start(office.commands.call(identity, "UpdateFirmware", {"firmware": signed}))
+    assert station.expect("UpdateFirmware", {"status": status})["firmware"] == signed
+    assert outcome.result(10)[1:3] == (OperationState.FAILED, status)
+    event = {"type": "InvalidFirmwareSigningCertificate", "timestamp": "2026-03-01T10:00:00Z"}
+    assert station.call("SecurityEventNotification", event) == {}
+
+
+@pytest.mark.parametrize("last", ["Installed", "InvalidSignature", "InstallVerificationFailed"])
+def test_a_firmware_is_followed_until_it_is_installed_or_not(office: Office, station: Station, last: str) -> None:
+    identity = identity_of(station)
+    outcome = office.start(office.commands.call(identity, "UpdateFirmware", {"firmware": FIRMWARE}))
+    request = station.expect("UpdateFirmware", ACCEPTED)["requestId"]
+    assert outcome.result(10).state is OperationState.PROMISED
+    assert station.call("FirmwareStatusNotification", {"status": "Idle"}) == {}
+    for status in ("Downloading", "Downloaded", last):
+        assert station.call("FirmwareStatusNotification", {"status": status, "requestId": request}) == {}
+    done = office.stations.operations(identity)[0]
+    assert done.state is (OperationState.DONE if last == "Installed" else OperationState.FAILED)
+    assert done.outcome.split() == ["Downloading", "Downloaded", last]
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_TC_N_63_what_is_known_of_a_customer_is_reported_and_cleared_by_the_hash_of_the_certificate(
+    office: Office, station: Station, algorithm: HashAlgorithm
+) -> None:
+    identity = identity_of(station)
+    leaf, sub2, *_ = office.world.chain(office.world.issue("CONTRACT_2", f"N63-{algorithm}"))
+    asked = {"report": True, "clear": True, "customerCertificate": named(leaf, sub2, algorithm)}
+    outcome = office.start(office.commands.call(identity, "CustomerInformation", asked))
+    payload = station.expect("CustomerInformation", ACCEPTED)
+    request = payload.pop("requestId")
+    assert payload == asked
+    assert outcome.result(10).state is OperationState.PROMISED
+    part = {"generatedAt": "2026-03-01T10:00:00Z", "requestId": request}
+    assert station.call("NotifyCustomerInformation", {**part, "seqNo": 0, "data": "who ", "tbc": True}) == {}
+    assert station.call("NotifyCustomerInformation", {**part, "seqNo": 9, "data": "?", "requestId": request ^ 1}) == {}
+    assert office.stations.operations(identity)[0].state is OperationState.PROMISED
+    assert station.call("NotifyCustomerInformation", {**part, "seqNo": 1, "data": "it was"}) == {}
+    done = office.stations.operations(identity)[0]
+    assert (done.state, done.outcome) == (OperationState.DONE, "who it was")
+
+
+def test_what_has_no_command_is_called_by_its_name_and_the_answer_comes_back(office: Office, station: Station) -> None:
+    identity = identity_of(station)
+    answer = {"status": "Accepted", "filename": "log.txt"}
+    asked = {"logType": "SecurityLog", "requestId": 7, "log": {"remoteLocation": "https://example.com/"}}
+    outcome = office.start(office.commands.call(identity, "GetLog", asked))
+    assert station.expect("GetLog", answer) == asked
+    assert outcome.result(10)[1:] == (OperationState.DONE, "Accepted", answer)
+    password = {
+        "component": {"name": "SecurityCtrlr"},
+        "variable": {"name": "basicAuthPassword"},
+        "attributeValue": "x",
+    }
+    for action, payload in (
+        ("SetVariables", {"setVariableData": [password]}),
+        ("InstallCertificate", {"certificateType": "V2GRootCertificate", "certificate": ""}),
+        ("CertificateSigned", {"certificateChain": ""}),
+    ):
+        with pytest.raises(Refused, match="command"):
+            office.run(office.commands.call(identity, action, payload))
+    with pytest.raises(Malformed, match="knows no Nonsense"):
+        office.run(office.commands.call(identity, "Nonsense", {}))
+    assert station.is_quiet()
 
 
 def test_a_station_that_refuses_a_call_or_is_not_there_is_told(office: Office, station: Station) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -28,8 +26,10 @@ from stations import (
 )
 from voltroot.app.config import Csms
 from voltroot.pki.ports import Reason
-from voltroot.pki.suites import RSA_SHA256
+from voltroot.pki.suites import P256_SHA256, RSA_SHA256, Suite
 from world import World
+
+pytestmark = pytest.mark.slow
 
 AT_TLS = 0
 
@@ -115,16 +115,27 @@ def test_TC_A_06_older_versions_of_TLS_are_refused_and_1_2_works_afterwards(offi
         assert accepted(station)
 
 
-@pytest.mark.parametrize("suite", ["P-256", "RSA"])
-def test_TC_A_07_a_valid_client_certificate_lets_a_station_in(office: Office, suite: str) -> None:
-    identity = f"A07-{suite}"
+@pytest.mark.parametrize("kind", [P256_SHA256, RSA_SHA256], ids=lambda suite: suite.kind)
+@pytest.mark.parametrize("suite", SUITES)
+def test_TC_A_07_a_valid_client_certificate_lets_a_station_in_with_each_suite(
+    office: Office, suite: str, kind: Suite
+) -> None:
+    identity = f"A07-{kind.kind}-{suite}"[:48]
     office.register(identity, 3)
-    given = {"suite": RSA_SHA256} if suite == "RSA" else {}
-    entry, key = office.certificate(identity, **given)
-    with connected(office, identity, 3, client=(office.world.chain(entry)[:-1], key)) as station:
+    entry, key = office.certificate(identity, suite=kind)
+    client = office.world.chain(entry)[:-1], key
+    context = trusting(office, client)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(suite)
+    with connected(office, identity, 3, client=client, tls=context) as station:
+        assert (station.connection.tls.cipher() or ("",))[0] == suite
         assert accepted(station)
-    # Sub-CAs that the station leaves out are known here.
-    with connected(office, identity, 3, client=([entry.read()], key)) as station:
+
+
+def test_A00_FR_403_sub_CAs_that_a_station_leaves_out_are_known_here(office: Office) -> None:
+    office.register("ALONE", 3)
+    entry, key = office.certificate("ALONE")
+    with connected(office, "ALONE", 3, client=([entry.read()], key)) as station:
         assert accepted(station)
 
 
@@ -143,6 +154,36 @@ def test_TC_A_08_unknown_revoked_and_others_client_certificates_are_refused(offi
         pass
     with connected(office, "A08", 3, client=good) as station:
         assert accepted(station)
+
+
+def test_A00_FR_407_a_station_whose_certificate_is_revoked_is_sent_away_and_no_other(
+    office: Office, caplog: pytest.LogCaptureFixture
+) -> None:
+    clients = {}
+    for identity in ("BAD", "GOOD"):
+        office.register(identity, 3)
+        entry, key = office.certificate(identity)
+        clients[identity] = entry, ([entry.read()], key)
+    revoked, bad = clients["BAD"]
+    with (
+        connected(office, "BAD", 3, client=bad) as leaves,
+        connected(office, "GOOD", 3, client=clients["GOOD"][1]) as stays,
+    ):
+        assert accepted(leaves)
+        assert accepted(stays)
+        office.world.ledger.revoke([revoked.number], Reason.KEY_COMPROMISE, door="test")
+        with pytest.raises(ConnectionClosed) as closed:
+            leaves.receive(10)
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, "the certificate is revoked")
+        assert accepted(stays)
+    with refused(403), connected(office, "BAD", 3, client=bad):
+        pass
+    # A00.FR.408
+    events = [record for record in caplog.records if record.getMessage() == "station.security_event"]
+    assert [(each.__dict__["station"], each.__dict__["type"]) for each in events] == [
+        ("BAD", "InvalidChargingStationCertificate")
+    ]
 
 
 def test_TC_A_08_a_certificate_of_an_unknown_CA_is_refused_at_TLS(office: Office) -> None:
@@ -206,14 +247,6 @@ def test_the_version_that_the_station_likes_best_is_spoken(office: Office) -> No
             assert accepted(station)
 
 
-def test_without_a_subprotocol_that_is_known_the_connection_is_closed_at_once(office: Office) -> None:
-    office.register("OTHER")
-    with connected(office, "OTHER", versions=["ocpp1.6"]) as station:
-        assert station.connection.subprotocol is None
-        with pytest.raises(ConnectionClosed):
-            station.receive()
-
-
 def test_compression_keeps_no_context(office: Office) -> None:
     office.register("DEFLATE")
     with connected(office, "DEFLATE") as station:
@@ -223,43 +256,3 @@ def test_compression_keeps_no_context(office: Office) -> None:
         assert "server_no_context_takeover" in extension
         assert "client_no_context_takeover" in extension
         assert accepted(station)
-
-
-def test_of_two_connections_of_one_identity_the_later_stays(office: Office) -> None:
-    office.register("TWICE")
-    with connected(office, "TWICE") as first:
-        assert accepted(first)
-        with connected(office, "TWICE") as second:
-            with pytest.raises(ConnectionClosed):
-                first.receive()
-            assert accepted(second)
-            outcome = office.start(office.commands.inventory("TWICE"))
-            second.expect("GetInstalledCertificateIds", {"status": "NotFound"})
-            assert outcome.result(10).status == "NotFound"
-
-
-def test_garbage_and_frames_that_are_too_large_end_nobody_elses_connection(office: Office) -> None:
-    office.register("GOOD")
-    office.register("BAD")
-    with connected(office, "GOOD") as good, connected(office, "BAD") as bad:
-        bad.connection.send("this is no frame")
-        assert bad.receive()[:3] == [4, "-1", "RpcFrameworkError"]
-        assert bad.try_call("Nonsense", {})[1][0] == "NotImplemented"
-        assert bad.try_call("BootNotification", {})[1][0] == "OccurrenceConstraintViolation"
-        assert accepted(bad)
-        bad.connection.send(json.dumps([2, "big", "DataTransfer", {"vendorId": "x", "data": "x" * (1 << 19)}]))
-        with pytest.raises(ConnectionClosed) as closed:
-            bad.receive()
-        assert closed.value.rcvd is not None
-        assert closed.value.rcvd.code == 1009
-        assert accepted(good)
-
-
-def test_octets_that_are_no_TLS_and_half_a_request_harm_nobody(office: Office) -> None:
-    office.register("STILL")
-    with socket.create_connection(("127.0.0.1", office.ports[2])) as raw:
-        raw.sendall(b"GET / HTTP/1.1\r\n\r\n")
-        with socket.create_connection(("127.0.0.1", office.ports[1])) as half:
-            half.sendall(b"GET /ocpp/STILL HTTP/1.1\r\nHost: x\r\n")
-            with connected(office, "STILL") as station:
-                assert accepted(station)

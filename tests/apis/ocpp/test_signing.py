@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from stations import OCPP_2_1, Office, Station, certificates, connected, signing_request
+from stations import OCPP_2_1, Office, Station, certificates, connected, eventually, signing_request
 from voltroot.actors.csms.csms import Wanted
 from voltroot.actors.csms.stations import OperationState, Signing, SigningState
 from voltroot.actors.registrar import claim
@@ -20,19 +18,11 @@ from voltroot.pki.ports import Reason, State
 from voltroot.pki.requests import request_octets
 from voltroot.pki.suites import ED448, P256_SHA256, P521_SHA512, RSA_SHA256, RSA_SHA384, Suite
 
+pytestmark = pytest.mark.slow
+
 ACCEPTED, REJECTED = {"status": "Accepted"}, {"status": "Rejected"}
 STATION, V2G = "ChargingStationCertificate", "V2GCertificate"
 SECC = "DE-ICE-S-0003C4D5578786756453309675436-2"
-
-
-def eventually(condition: Callable[[], Any]) -> Any:
-    """What a condition gives as soon as it gives something."""
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
-        if found := condition():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("it never came to that")
 
 
 def signings(office: Office, identity: str, *states: SigningState) -> list[Signing]:
@@ -51,7 +41,6 @@ def rejected(station: Station, csr: str, kind: str = STATION) -> str:
     answer = station.call("SignCertificate", {"csr": csr, "certificateType": kind})
     assert answer["status"] == "Rejected", answer
     assert answer["statusInfo"]["reasonCode"] == "InvalidCSR"
-    assert station.is_quiet()
     return str(answer["statusInfo"]["additionalInfo"])
 
 
@@ -138,7 +127,7 @@ def test_TC_A_14_what_the_station_rejects_is_revoked_and_the_old_one_stays(offic
     office.register("A14", 3)
     old, old_key = office.certificate("A14")
     with connected(office, "A14", 3, client=([old.read()], old_key)) as station:
-        station.boot()
+        # Nothing says that a station boots before it asks.
         payload = signed(station, signing_request("SN-A14")[0])
         station.reply(REJECTED | {"statusInfo": {"reasonCode": "InvalidCertificate"}})
         event = {"type": "InvalidChargingStationCertificate", "timestamp": "2026-03-01T10:00:00Z"}
@@ -150,6 +139,18 @@ def test_TC_A_14_what_the_station_rejects_is_revoked_and_the_old_one_stays(offic
         assert entry.certificate == leaf.der
         eventually(lambda: office.world.ledger.find(number=entry.number)[0].state is State.REVOKED)
         assert office.world.ledger.find(number=old.number)[0].state is State.VALID
+
+
+def test_a_v2g_certificate_that_the_station_rejects_does_not_stand_in_the_way_of_the_next(office: Office) -> None:
+    office.register("THIRD", secc_ids=("SECC-THIRD",))
+    with connected(office, "THIRD") as station:
+        station.boot()
+        for answer in (ACCEPTED, REJECTED, ACCEPTED):
+            signed(station, signing_request("SECC-THIRD")[0], V2G)
+            station.reply(answer)
+        eventually(lambda: len(signings(office, "THIRD", SigningState.INSTALLED)) == 2)
+    states = [each.state for each in office.world.ledger.find(profiles=["SECC_2"], name=claim("SECC-THIRD"))]
+    assert states == [State.VALID, State.REVOKED, State.VALID]
 
 
 def test_A02_FR_29_a_renewed_certificate_that_is_discarded_is_revoked(office: Office) -> None:
@@ -224,6 +225,43 @@ def test_A02_FR_17_a_repeated_request_gets_the_same_certificate(office: Office) 
         assert (first["requestId"], second["requestId"]) == (1, 2)
         assert first["certificateChain"] == second["certificateChain"]
     assert len(signings(office, "AGAIN")) == 1
+
+
+def test_a_key_whose_certificate_has_ended_is_not_certified_again(office: Office) -> None:
+    office.register("ENDED")
+    csr, _ = signing_request("SN-ENDED")
+    with connected(office, "ENDED") as station:
+        station.boot()
+        signed(station, csr)
+        station.reply(ACCEPTED)
+        (made,) = eventually(lambda: signings(office, "ENDED", SigningState.INSTALLED))
+        assert made.certificate is not None
+        office.world.ledger.revoke([made.certificate], Reason.KEY_COMPROMISE, door="test")
+        assert "its certificate has ended" in rejected(station, csr)
+
+
+def test_what_ended_before_it_was_sent_is_not_sent(office: Office) -> None:
+    registered = office.register("UNSENT")
+    csms = office.csms.server._csms
+    order = csms.order(csms.ask(registered, Wanted(signing_request("SN-UNSENT")[0], STATION)))
+    entry = office.world.authority.issue(order)  # type: ignore[arg-type]
+    office.world.ledger.revoke([entry.number], Reason.KEY_COMPROMISE, door="test")
+    with connected(office, "UNSENT") as station:
+        station.boot()
+        (failed,) = eventually(lambda: signings(office, "UNSENT", SigningState.FAILED))
+        assert "before the station had it" in failed.why
+        assert station.is_quiet()
+
+
+def test_numbers_that_OCPP_does_not_have_are_refused(office: Office) -> None:
+    office.register("NUMBER")
+    with connected(office, "NUMBER", versions=[OCPP_2_1]) as station:
+        station.boot()
+        asked = {"csr": signing_request("SN-NUMBER")[0]}
+        for number in (1 << 31, -(1 << 31), 1 << 70, 1e300):
+            assert station.try_call("SignCertificate", asked | {"requestId": number})[1][0] == "FormatViolation"
+        assert station.call("SignCertificate", asked | {"requestId": 7.0}) == ACCEPTED
+        assert repr(station.expect("CertificateSigned", ACCEPTED)["requestId"]) == "7"
 
 
 def test_A02_FR_27_the_root_that_the_station_wants_has_to_be_there(office: Office) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import http.server
 import threading
 from collections.abc import Iterator
@@ -19,13 +20,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
-from stations import OCPP_2_1, Office, Station, connected
+from stations import OCPP_2_1, Office, Station, connected, named
 from voltroot.actors.registrar import claim
 from voltroot.app.config import Csms, Trust
 from voltroot.pki.certificates import Certificate
-from voltroot.pki.fingerprints import HashAlgorithm, hash_data
+from voltroot.pki.fingerprints import HashAlgorithm
 from voltroot.pki.ports import Entry, Reason
 from world import World
+
+pytestmark = pytest.mark.slow
 
 _numbers = count()
 UNSET = timedelta(0)
@@ -39,8 +42,10 @@ class Operator:
     port: int = 0
     asked: list[str] = field(default_factory=list)
     revoked: set[int] = field(default_factory=set)
+    unknown: set[int] = field(default_factory=set)
     forged: bool = False
     silent: bool = False
+    old: bool = False
     delegate: bool = True
 
     def __post_init__(self) -> None:
@@ -90,16 +95,23 @@ class Operator:
     ) -> dict[str, str]:
         """OCSPRequestDataType."""
         issuer = self.root if certificate in (self.sub, self.root) else self.sub
-        return question(self.read(certificate), self.read(issuer), algorithm) | {"responderURL": self.url}
+        return named(self.read(certificate), self.read(issuer), algorithm) | {"responderURL": self.url}
 
     def respond(self, octets: bytes) -> bytes:
         asked = ocsp.load_der_ocsp_request(octets)
         now = datetime.now(UTC).replace(microsecond=0)
+        if self.old and not isinstance(asked.hash_algorithm, hashes.SHA1):
+            return ocsp.OCSPResponseBuilder.build_unsuccessful(ocsp.OCSPResponseStatus.UNAUTHORIZED).public_bytes(
+                Encoding.DER
+            )
         revoked = asked.serial_number in self.revoked
+        told = ocsp.OCSPCertStatus.REVOKED if revoked else ocsp.OCSPCertStatus.GOOD
+        if asked.serial_number in self.unknown:
+            told = ocsp.OCSPCertStatus.UNKNOWN
         about_sub = asked.serial_number == self.sub.serial_number
         builder = ocsp.OCSPResponseBuilder().add_response_by_hash(
             asked.issuer_name_hash, asked.issuer_key_hash, asked.serial_number, asked.hash_algorithm,
-            ocsp.OCSPCertStatus.REVOKED if revoked else ocsp.OCSPCertStatus.GOOD,
+            told,
             now - timedelta(minutes=1), now + timedelta(days=30), now - timedelta(hours=1) if revoked else None, None,
         )  # fmt: skip
         if about_sub or not self.delegate:
@@ -150,17 +162,6 @@ def _name(text: str) -> x509.Name:
     ])  # fmt: skip
 
 
-def question(certificate: Certificate, issuer: Certificate, algorithm: HashAlgorithm = HashAlgorithm.SHA256) -> Any:
-    """CertificateHashDataType."""
-    made = hash_data(certificate, issuer, algorithm)
-    return {
-        "hashAlgorithm": made.algorithm.value,
-        "issuerNameHash": made.issuer_name_hash,
-        "issuerKeyHash": made.issuer_key_hash,
-        "serialNumber": made.serial_number,
-    }
-
-
 @pytest.fixture(scope="module")
 def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     made = Operator(tmp_path_factory.mktemp("operator"))
@@ -181,7 +182,7 @@ def office(tmp_path_factory: pytest.TempPathFactory, operator: Operator) -> Iter
 def station(office: Office, operator: Operator, request: pytest.FixtureRequest) -> Iterator[Station]:
     identity = f"CS{next(_numbers)}"
     office.register(identity)
-    operator.forged = operator.silent = False
+    operator.forged = operator.silent = operator.old = False
     operator.delegate = True
     operator.asked.clear()
     with connected(office, identity, versions=[request.param]) as station:
@@ -222,7 +223,7 @@ def test_an_answer_is_kept_and_a_week_at_most(office: Office, station: Station, 
 def test_of_our_own_certificates_our_own_record_tells_and_nobody_is_asked(office: Office, station: Station) -> None:
     entry = office.world.issue("SECC_2", "SECC-OWN")
     leaf, sub2, *_ = office.world.chain(entry)
-    asked = question(leaf, sub2) | {"responderURL": "http://127.0.0.1:9/never-asked"}
+    asked = named(leaf, sub2) | {"responderURL": "http://127.0.0.1:9/never-asked"}
     states = []
     for revoke in (False, True):
         if revoke:
@@ -239,6 +240,49 @@ def test_M06_FR_04_an_answer_that_is_not_proved_or_not_there_is_none(
 ) -> None:
     setattr(operator, why, True)
     assert status(station, operator.question(operator.contract())) == {"status": "Failed"}
+
+
+def test_a_responder_that_knows_SHA_1_only_is_asked_again(station: Station, operator: Operator) -> None:
+    operator.old = True
+    answer = status(station, operator.question(operator.contract()))
+    assert ocsp.load_der_ocsp_response(base64.b64decode(answer["ocspResult"])).hash_algorithm.name == "sha1"
+    assert len(operator.asked) == 2
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_station_that_hashes_the_whole_key_is_understood(
+    office: Office, station: Station, operator: Operator, own: bool
+) -> None:
+    """As the simulator of SAP does it, with capitals and zeros in front."""
+    leaf, issuer = operator.read(operator.contract()), operator.read(operator.sub)
+    if own:
+        leaf, issuer, *_ = office.world.chain(office.world.issue("SECC_2", "SECC-WHOLE"))
+    asked = named(leaf, issuer) | {"issuerKeyHash": hashlib.sha256(issuer.spki).hexdigest().upper()}
+    asked |= {"serialNumber": asked["serialNumber"].upper().zfill(40), "responderURL": operator.url}
+    read = ocsp.load_der_ocsp_response(base64.b64decode(status(station, asked)["ocspResult"]))
+    assert read.serial_number == leaf.serial
+    assert read.certificate_status is ocsp.OCSPCertStatus.GOOD
+    assert read.issuer_key_hash.hex() == named(leaf, issuer)["issuerKeyHash"]
+
+
+@pytest.mark.parametrize("station", [OCPP_2_1], indirect=True)
+def test_M06_FR_02_M07_FR_03_that_a_responder_does_not_know_a_certificate_is_an_answer(
+    office: Office, station: Station, operator: Operator
+) -> None:
+    leaf = operator.contract("DE8AA1A2B3C4UU")
+    operator.unknown.add(leaf.serial_number)
+    office.csms.tokens.admit("DE8AA1A2B3C4UU", "eMAID", "Accepted")
+    asked = operator.question(leaf)
+    assert status(station, asked)["status"] == "Accepted"
+    entry = {"certificateHashData": named(operator.read(leaf), operator.read(operator.sub)), "source": "OCSP"}
+    request = {"certificateStatusRequests": [entry | {"urls": [operator.url]}]}
+    (answer,) = station.call("GetCertificateChainStatus", request)["certificateStatus"]
+    assert answer["status"] == "Unknown"
+    # It is not kept, and nobody charges by it.
+    assert len(operator.asked) == 2
+    assert authorize(station, "DE8AA1A2B3C4UU", iso15118CertificateHashData=[asked]) == ("Invalid", "CertChainError")
+    operator.unknown.clear()
+    assert authorize(station, "DE8AA1A2B3C4UU", iso15118CertificateHashData=[asked]) == ("Accepted", "Accepted")
 
 
 @pytest.mark.parametrize(
@@ -269,7 +313,7 @@ def test_M07_every_entry_is_answered_by_OCSP_or_CRL(station: Station, operator: 
 
     def asked() -> list[tuple[str, str]]:
         requests = [
-            {"certificateHashData": question(operator.read(each), issuer), "source": source, "urls": [url]}
+            {"certificateHashData": named(operator.read(each), issuer), "source": source, "urls": [url]}
             for each, source, url in entries
         ]
         answers = station.call("GetCertificateChainStatus", {"certificateStatusRequests": requests})[
@@ -366,7 +410,7 @@ def test_a_contract_of_ours_is_known_without_being_on_the_list(office: Office, s
     leaf, sub2, sub1, root = office.world.chain(entry)
     text = "".join(each.pem for each in (leaf, sub2, sub1))
     pairs = ((leaf, sub2), (sub2, sub1), (sub1, root))
-    hashes_ = [question(own, issuer) | {"responderURL": "http://127.0.0.1:9/"} for own, issuer in pairs]
+    hashes_ = [named(own, issuer) | {"responderURL": "http://127.0.0.1:9/"} for own, issuer in pairs]
     ways = ({"certificate": text}, {"iso15118CertificateHashData": hashes_})
     assert [authorize(station, "DE8AAOWN000001", **way) for way in ways] == [("Accepted", "Accepted")] * 2
     office.world.ledger.revoke([entry.number], Reason.CESSATION_OF_OPERATION, door="test")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -21,8 +21,8 @@ from voltroot.actors.csms.stations import (
     Station,
     Stations,
 )
-from voltroot.actors.registrar import Enrolment, Subjects, claim
-from voltroot.errors import KeyReused, NotFound, SubjectMismatch, TooLarge
+from voltroot.actors.registrar import Subjects, claim
+from voltroot.errors import KeyReused, NotFound, Refused, SubjectMismatch, TooLarge
 from voltroot.pki import suites
 from voltroot.pki.authority import Authority
 from voltroot.pki.certificates import Certificate, pem
@@ -47,6 +47,8 @@ TRIGGERS: dict[str, tuple[CertificateUse, ...]] = {
     "SignCombinedCertificate": tuple(CertificateUse),
 }
 TRIGGER = "TriggerMessage"
+# How many certificates are asked about in one query.
+AT_ONCE = 500
 # What a leaf has beside its key and signature, in octets, with room to spare.
 _REST = 700
 
@@ -93,6 +95,8 @@ class CSMS:
             raise KeyReused("the key was asked for before, for another purpose: make a new one")
         if known.state in (SigningState.REJECTED, SigningState.DISCARDED, SigningState.FAILED):
             raise KeyReused(f"the key was asked for before, and that ended: {known.why}; make a new one")
+        if known.certificate is not None and not self._entry(known.certificate).is_valid(self._now()):
+            raise KeyReused("the key was asked for before, and its certificate has ended; make a new one")
         return known
 
     def refused(self, station: Station, wanted: Wanted, why: str) -> None:
@@ -106,6 +110,8 @@ class CSMS:
     def order(self, signing: Signing) -> Order | Entry:
         """Return the order for a request, or the certificate that was issued on it already."""
         if (issued := self._issued_before(signing)) is not None:
+            if not issued.is_valid(self._now()):
+                raise Refused("its certificate has ended before the station had it")
             return issued
         station = self._station(signing)
         request = read_named_request(signing.csr)
@@ -115,7 +121,10 @@ class CSMS:
             subject = subjects.name(profile, station.serial_number)
             name = claim(station.serial_number)
             return Order(profile, subject, request.key, DOOR, by=station.identity, name=name, renewal=True)
-        return self._v2g(signing, str(request.subject.get("CN"))).order
+        secc_id = str(request.subject.get("CN"))
+        enrolment = self._cpo.enrol_request(secc_id, signing.csr, EDITIONS[signing.use], station.identity)
+        # What it has stays valid: nothing tells when it uses the new one.
+        return replace(enrolment.order, renewal=True)
 
     def issued(self, signing: Signing, entry: Entry) -> str:
         """Record the certificate of a request; returns what CertificateSigned carries: its chain without the root."""
@@ -175,6 +184,23 @@ class CSMS:
                     self._authority.revoke([entry], Reason.CESSATION_OF_OPERATION, door=DOOR, by=station.identity)
                 self._end(signing, SigningState.DISCARDED, why)
 
+    def revision(self) -> int:
+        """Return a number that stays as long as nothing is revoked; see ``Ledger.revision``."""
+        return self._authority.issuers.revision.read()
+
+    def ended(self, entries: Iterable[Entry]) -> set[int]:
+        """Return which certificates are revoked by now, by their numbers."""
+        serials: dict[int, list[int]] = {}
+        for entry in entries:
+            if entry.issuer is not None:
+                serials.setdefault(entry.issuer, []).append(entry.serial)
+        ended = set()
+        for issuer, every in serials.items():
+            for start in range(0, len(every), AT_ONCE):
+                found = self._authority.ledger.statuses(issuer, every[start : start + AT_ONCE])
+                ended |= {each.number for each in found if each is not None and each.state is not State.VALID}
+        return ended
+
     def waiting(self, identity: str) -> list[Signing]:
         """Return what a station has not got yet, the oldest first: what is to be done when it comes."""
         return self.stations.signings(identity, PENDING)[::-1]
@@ -218,25 +244,18 @@ class CSMS:
             most = station.longest_chain
             raise TooLarge(f"the chain would have up to {size} characters, the station takes {most}")
 
-    def _v2g(self, signing: Signing, secc_id: str) -> Enrolment:
-        edition = EDITIONS[signing.use]
-        try:
-            newest = self._cpo.newest(secc_id, edition)
-        except NotFound:
-            return self._cpo.enrol_request(secc_id, signing.csr, edition, signing.station)
-        if newest.is_valid(self._now()):
-            return self._cpo.renew(secc_id, edition, None, signing.csr, signing.station)
-        return self._cpo.enrol_request(secc_id, signing.csr, edition, signing.station)
-
     def _issued_before(self, signing: Signing) -> Entry | None:
         """Return what was issued on the key: the process may have ended before it said so."""
-        ledger = self._authority.ledger
         if signing.certificate is not None:
-            return next(iter(ledger.find(number=signing.certificate)), None)
+            return self._entry(signing.certificate)
         subject = read_named_request(signing.csr).subject.get("CN")
         holder = self._station(signing).serial_number if signing.use is CertificateUse.STATION else str(subject)
-        found = ledger.find(profiles=[PROFILES[signing.use]], name=claim(holder))
+        found = self._authority.ledger.find(profiles=[PROFILES[signing.use]], name=claim(holder))
         return next((entry for entry in found if entry.read().key_hash == signing.key), None)
+
+    def _entry(self, number: int) -> Entry:
+        (entry,) = self._authority.ledger.find(number=number)
+        return entry
 
     def _of(self, station: Station) -> list[Entry]:
         name = claim(station.serial_number)

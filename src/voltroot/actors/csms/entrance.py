@@ -158,7 +158,10 @@ class Entrance:
     def _judgement(self, certificate: Certificate, moment: datetime) -> Judgement:
         inputs = Inputs(key_purpose=oids.CLIENT_AUTH, status=Demand.NONE)
         evidence = Evidence(crls=self._others.crls)
-        return chains.search(certificate, self.between, self.roots, moment, inputs=inputs, evidence=evidence)
+        known = self._trust.signatures
+        return chains.search(
+            certificate, self.between, self.roots, moment, inputs=inputs, evidence=evidence, known=known
+        )
 
 
 def _is(given: str | None, wanted: str) -> bool:

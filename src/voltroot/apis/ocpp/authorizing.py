@@ -17,6 +17,7 @@ from voltroot.ocppj.frames import Payload
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.chains import Judgement, Purpose, Verdict
 from voltroot.pki.fingerprints import hash_data
+from voltroot.pki.ocsp import CertStatus
 
 log = logging.getLogger("voltroot")
 
@@ -70,14 +71,17 @@ class Authorizing:
 
     async def _of_statuses(self, asked: Sequence[wire.Question]) -> tuple[ChainState, str]:
         told = await asyncio.gather(*(self._statuses.ask(*each) for each in asked), return_exceptions=True)
+        failed = [each for each in told if isinstance(each, BaseException)]
+        said = {each.status for each in told if not isinstance(each, BaseException)}
         # What is revoked is so, whatever is not known beside it.
-        if any(not isinstance(each, BaseException) and each.revoked for each in told):
+        if CertStatus.REVOKED in said:
             return ChainState.REVOKED, "an OCSP answer says so"
-        for each in told:
-            if isinstance(each, Failure):
-                return ChainState.INVALID, str(each)
-            if isinstance(each, BaseException):
+        for each in failed:
+            if not isinstance(each, Failure):
                 raise each
+            return ChainState.INVALID, str(each)
+        if CertStatus.UNKNOWN in said:
+            return ChainState.INVALID, "the responder does not know the certificate"
         return ChainState.VALID, ""
 
     def _judge(self, leaf: Certificate, others: Sequence[Certificate]) -> Judgement:

@@ -14,17 +14,19 @@ from typing import Any, NamedTuple, Protocol
 from voltroot.actors.ccp import Reply as Contract
 from voltroot.actors.csms.csms import CSMS
 from voltroot.actors.csms.entrance import Admitted, Asked, Entrance
+from voltroot.actors.csms.stations import OperationState
 from voltroot.actors.csms.statuses import Source
 from voltroot.apis.ocpp import errors, wire
 from voltroot.apis.ocpp.authorizing import Authorizing
 from voltroot.apis.ocpp.commands import Commands
 from voltroot.apis.ocpp.delivering import Delivering
 from voltroot.apis.ocpp.statuses import Statuses
-from voltroot.errors import Failure, NotFound, Refused, Unavailable
+from voltroot.errors import Failure, Forbidden, NotFound, Refused, Unavailable, Untrusted
 from voltroot.ocppj import schemas
 from voltroot.ocppj.frames import Payload
 from voltroot.ocppj.schemas import Version
 from voltroot.ocppj.session import Refusal
+from voltroot.pki.ocsp import CertStatus
 from voltroot.pki.ports import Clock
 
 log = logging.getLogger("voltroot")
@@ -45,8 +47,12 @@ PLAIN: dict[str, Payload] = {
     "NotifyEVChargingSchedule": {"status": "Accepted"},
     "OpenPeriodicEventStream": {"status": "Rejected"},
     "PullDynamicScheduleUpdate": {"status": "Rejected"},
-    "VatNumberValidation": {"status": "Rejected"},
 }
+# CertificateStatusEnumType
+STATUSES = {CertStatus.GOOD: "Good", CertStatus.REVOKED: "Revoked", CertStatus.UNKNOWN: "Unknown"}
+# What ends an update of the firmware (FirmwareStatusEnumType); all else is a step on the way.
+UPDATED = "Installed"
+NOT_UPDATED = {"DownloadFailed", "InstallationFailed", "InstallVerificationFailed", "InvalidSignature"}
 
 
 class Link(Protocol):
@@ -60,6 +66,10 @@ class Link(Protocol):
         """Await the answer; Refused for a CALLERROR, Unavailable where none comes."""
         ...
 
+    def close(self, code: int, reason: str) -> Awaitable[None]:
+        """Await the connection's end."""
+        ...
+
 
 class Reply(NamedTuple):
     """The answer to a call, and what is to be done once it is sent."""
@@ -70,11 +80,13 @@ class Reply(NamedTuple):
 
 @dataclass(slots=True)
 class Present:
-    """A station that is connected; it has ``spoken`` once it was answered."""
+    """A station that is connected; it has ``spoken`` once it was answered. What it came with was valid as of
+    ``revision``."""
 
     link: Link
     admitted: Admitted
     spoken: bool = False
+    revision: int | None = None
 
 
 class Server:
@@ -105,10 +117,14 @@ class Server:
         self._now = now
         self._interval = interval
         self._present: dict[Link, Present] = {}
+        # With which certificate a station has come back already: what follows from it follows once.
+        self._came_with: dict[str, int] = {}
         self._handlers: Mapping[str, Callable[[Present, Payload], Awaitable[Reply]]] = {
             "BootNotification": self._boot,
             "Heartbeat": self._heartbeat,
             "NotifyReport": self._report,
+            "NotifyCustomerInformation": self._customer,
+            "FirmwareStatusNotification": self._firmware,
             "SecurityEventNotification": self._event,
             "SignCertificate": self._sign,
             "GetCertificateStatus": self._status,
@@ -120,25 +136,47 @@ class Server:
 
     def admit(self, asked: Asked) -> Admitted:
         """Let a station in or raise a Failure; blocks, and may be called from several threads."""
-        return self._entrance.admit(asked)
+        try:
+            return self._entrance.admit(asked)
+        except Untrusted as failure:
+            # A00.FR.408
+            members = {"station": asked.identity, "type": "InvalidChargingStationCertificate", "info": str(failure)}
+            log.warning("station.security_event", extra=members)
+            raise
 
     async def arrive(self, profile: int, admitted: Admitted) -> None:
         """Settle what a station proves by connecting, before it is heard."""
         if profile == admitted.station.next_profile:
             await asyncio.to_thread(self._csms.upgraded, admitted.station)
-        if admitted.entry is not None:
-            await asyncio.to_thread(self._csms.came_back, admitted.station, admitted.entry)
+        entry, identity = admitted.entry, admitted.station.identity
+        if entry is not None and self._came_with.get(identity) != entry.number:
+            await asyncio.to_thread(self._csms.came_back, admitted.station, entry)
+            self._came_with[identity] = entry.number
 
     def opened(self, link: Link, admitted: Admitted) -> None:
         """A station is connected."""
         self._present[link] = Present(link, admitted)
-        self.commands.links[link.identity] = link
+        self.commands.opened(link.identity, link)
 
     def closed(self, link: Link) -> None:
         """A station is gone, or has another connection."""
         del self._present[link]
-        if self.commands.links.get(link.identity) is link:
-            del self.commands.links[link.identity]
+        self.commands.closed(link.identity, link)
+
+    async def part(self) -> None:
+        """End the connections of those whose certificate was revoked since they came (A00.FR.407)."""
+        shown = [(each, entry) for each in self._present.values() if (entry := each.admitted.entry) is not None]
+        if not shown:
+            return
+        revision = await asyncio.to_thread(self._csms.revision)
+        asked = [(each, entry) for each, entry in shown if each.revision != revision]
+        ended = await asyncio.to_thread(self._csms.ended, [entry for _, entry in asked])
+        for each, _ in asked:
+            each.revision = revision
+        leaving = [each.link for each, entry in asked if entry.number in ended]
+        for link in leaving:
+            log.warning("station.refused", extra={"station": link.identity, "why": "its certificate is revoked"})
+        await asyncio.gather(*(link.close(1008, "the certificate is revoked") for link in leaving))
 
     async def answer(self, link: Link, action: str, payload: Payload) -> Reply:
         """Answer a call whose payload has been checked."""
@@ -195,6 +233,22 @@ class Server:
             await asyncio.to_thread(partial(self._csms.stations.change, present.link.identity, **found))
         return Reply({})
 
+    async def _customer(self, present: Present, payload: Payload) -> Reply:
+        state = OperationState.PROMISED if payload.get("tbc") else OperationState.DONE
+        told = "CustomerInformation", payload["requestId"], payload["data"], state
+        await self.commands.told(present.link.identity, *told)
+        return Reply({})
+
+    async def _firmware(self, present: Present, payload: Payload) -> Reply:
+        status = payload["status"]
+        state = OperationState.DONE if status == UPDATED else OperationState.PROMISED
+        if status in NOT_UPDATED:
+            log.warning("firmware.failed", extra={"station": present.link.identity, "status": status})
+            state = OperationState.FAILED
+        told = "UpdateFirmware", payload.get("requestId"), f"{status} ", state
+        await self.commands.told(present.link.identity, *told)
+        return Reply({})
+
     async def _event(self, present: Present, payload: Payload) -> Reply:
         members = {"station": present.link.identity, "type": payload["type"], "info": payload.get("techInfo", "")}
         log.warning("station.security_event", extra=members)
@@ -205,7 +259,9 @@ class Server:
 
     async def _sign(self, present: Present, payload: Payload) -> Reply:
         link, wanted = present.link, wire.wanted(payload, present.link.version)
-        station = await asyncio.to_thread(self._csms.stations.find, link.identity) or present.admitted.station
+        station = await asyncio.to_thread(self._csms.stations.find, link.identity)
+        if station is None:
+            raise Forbidden(f"{link.identity} is in the registry no more")
         try:
             signing = await asyncio.to_thread(self._csms.ask, station, wanted)
         except Unavailable:
@@ -237,7 +293,7 @@ class Server:
         try:
             named = wire.hash_data(asked["certificateHashData"])
             known = await self._statuses.ask(named, asked["urls"], Source(asked["source"]))
-            status, until = "Revoked" if known.revoked else "Good", max(known.until, until)
+            status, until = STATUSES[known.status], max(known.until, until)
         except Failure as failure:
             log.warning("status.unknown", extra={"station": present.link.identity, "why": str(failure)})
         echo = {"certificateHashData": asked["certificateHashData"], "source": asked["source"]}
@@ -260,7 +316,7 @@ class Server:
             return Reply({"status": "Failed", "exiResponse": "", "statusInfo": errors.status_info(why)})
         log.info("contract.asked", extra={"door": "ocpp", "code": made.code, "why": made.text})
         answer: Payload = {"status": "Accepted", "exiResponse": text}
-        if version is Version.V2_1:
+        if version is Version.V2_1 and made.remaining is not None:
             answer["remainingContracts"] = made.remaining
         return Reply(answer)
 

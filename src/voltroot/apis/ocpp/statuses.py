@@ -74,14 +74,20 @@ class Statuses:
         # In a thread: the ledger may have to be asked who our CAs are.
         if (known := await asyncio.to_thread(self._known_here, asked)) is not None:
             return known
+        # A CRL is had by GET.
+        bodies = statuses.requests(asked, self._others()) if source is Source.OCSP else [None]
         why: Failure = Unavailable("nobody is named who knows the status of this certificate")
         for url in urls:
-            try:
-                async with self._places:
-                    octets = await self._fetch(url, statuses.request(asked) if source is Source.OCSP else None)
-                return await asyncio.to_thread(_READERS[source], octets, asked, self._others(), self._now())
-            except Failure as failure:
-                why = failure
+            for body in bodies:
+                try:
+                    async with self._places:
+                        octets = await self._fetch(url, body)
+                    return await asyncio.to_thread(_READERS[source], octets, asked, self._others(), self._now())
+                except Unavailable as failure:
+                    why = failure
+                    break
+                except Failure as failure:
+                    why = failure
         raise why
 
     def _known_here(self, asked: HashData) -> Known | None:
@@ -89,5 +95,6 @@ class Statuses:
         own = self._own_cas()
         if not statuses.issuers(asked, own):
             return None
-        known = statuses.read_answer(self._own(statuses.request(asked)), asked, own, self._now())
+        answer = self._own(statuses.requests(asked, own)[0])
+        known = statuses.read_answer(answer, asked, own, self._now())
         return known._replace(until=self._now())

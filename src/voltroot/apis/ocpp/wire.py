@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from voltroot.actors.csms.csms import Wanted
 from voltroot.actors.csms.stations import LONGEST_CHAIN, Signing
 from voltroot.errors import Malformed
+from voltroot.ocppj import schemas
 from voltroot.ocppj.frames import Payload
 from voltroot.ocppj.schemas import Version
 from voltroot.pki.certificates import Certificate, read_base64, read_pem
-from voltroot.pki.fingerprints import HashAlgorithm, HashData
+from voltroot.pki.fingerprints import HashAlgorithm, HashData, issued_by
 
 # GetCertificateIdUseEnumType
 _KINDS = (
@@ -28,6 +29,10 @@ KINDS = {Version.V2_0_1: _KINDS, Version.V2_1: (*_KINDS, "OEMRootCertificate")}
 LONGEST_CERTIFICATE = {Version.V2_0_1: 5_500, Version.V2_1: 10_000}
 LONGEST_OCSP_RESULT = {Version.V2_0_1: 5_500, Version.V2_1: 18_000}
 LONGEST_EXI_RESPONSE = {Version.V2_0_1: 7_500, Version.V2_1: 17_000}
+# OCPP's integers have 32 bits (part 2, 2.1 of the data types), which its schemas do not say.
+LARGEST_NUMBER = (1 << 31) - 1
+# More than any station holds: what says so is no capacity.
+MOST_CERTIFICATES = 1_000_000
 
 
 class Question(NamedTuple):
@@ -44,11 +49,14 @@ def moment(at: datetime) -> str:
 
 def wanted(payload: Payload, version: Version) -> Wanted:
     """Read SignCertificateRequest."""
-    root = payload.get("hashRootCertificate")
+    root, request = payload.get("hashRootCertificate"), payload.get("requestId")
+    if request is not None and abs(request) > LARGEST_NUMBER:
+        raise Malformed(f"requestId: OCPP's integers go up to {LARGEST_NUMBER}")
     return Wanted(
         csr=payload["csr"],
         named=payload.get("certificateType", ""),
-        request=payload.get("requestId"),
+        # The schemas take 1.0 for an integer.
+        request=None if request is None else int(request),
         root=hash_data(root) if root else None,
         is_2_1=version is Version.V2_1,
     )
@@ -76,15 +84,22 @@ def question(given: Mapping[str, Any]) -> Question:
     return Question(hash_data(given), (url,) if url else ())
 
 
-def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Tell whether two hash data mean the same certificate, however their numbers are written."""
-    return _plain(one) == _plain(other)
+def require_hash_data(given: Mapping[str, Any], version: Version) -> None:
+    """Raise Malformed for what is no CertificateHashDataType."""
+    violation = schemas.check(version, "DeleteCertificate", "Request", {"certificateHashData": dict(given)})
+    if violation is not None:
+        raise Malformed(violation.text)
 
 
-def _plain(given: Mapping[str, Any]) -> tuple[str, ...]:
-    members = ("hashAlgorithm", "issuerNameHash", "issuerKeyHash", "serialNumber")
-    algorithm, name, key, serial = (str(given[member]).strip().lower() for member in members)
-    return algorithm, name, key, serial.removeprefix("0x").lstrip("0")
+def same(one: Mapping[str, Any], other: Mapping[str, Any], cas: Iterable[Certificate] = ()) -> bool:
+    """Tell whether two hash data mean the same certificate, however they are written.
+
+    Where one of ``cas`` has issued it, that goes for another hash and for a key that was hashed in another way, too.
+    """
+    first, second = hash_data(one), hash_data(other)
+    if first.plain != second.plain and first.plain.serial_number == second.plain.serial_number:
+        return any(issued_by(first, ca) and issued_by(second, ca) for ca in cas)
+    return first.plain == second.plain
 
 
 def inventory(payload: Payload, asked: Sequence[str]) -> dict[str, list[Mapping[str, Any]]]:
@@ -108,7 +123,7 @@ def limits(payload: Payload) -> dict[str, int]:
         if place == ("SecurityCtrlr", "CertificateEntries"):
             # The capacity is the limit of the variable, not its value.
             most = each.get("variableCharacteristics", {}).get("maxLimit")
-            if most is not None and most >= 0:
+            if most is not None and 0 <= most <= MOST_CERTIFICATES:
                 found["most_certificates"] = int(most)
     return found
 
