@@ -25,12 +25,16 @@ def test_a_station_is_added_with_a_password_that_is_shown_once(world: World) -> 
     station = SqlStations(world.engine, world.clock).find("CS001")
     assert station is not None
     assert passwords.holds(station.secret, row.pop("password"))
-    assert row == {
+    assert row.items() >= {
         "identity": "CS001", "profile": 2, "serialNumber": "CS001", "organization": "Voltroot Test",
         "seccIds": ["DE-ABC-S-1", "DE-ABC-S-2"], "seen": None,
-    }  # fmt: skip
+        "connected": False, "since": None,
+    }.items()  # fmt: skip
     assert json.loads(typed(world, "list", "--json")) == [row]
+    assert json.loads(typed(world, "show", "CS001", "--json")) == row
     assert "CS001" in typed(world, "list")
+    assert typed(world, "list", "--connected") == ""
+    assert "DE-ABC-S-1, DE-ABC-S-2" in typed(world, "show", "CS001")
 
 
 def test_a_password_is_read_from_its_file_and_a_station_with_a_certificate_needs_none(

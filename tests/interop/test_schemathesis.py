@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from backend import VOLTROOT, Backend, run
+from backend import VOLTROOT, Backend, free_port, run
+from voltroot.apis.operators.calls import CALLS
 from voltroot.apis.pnc.openapi import OPERATIONS
+from world import World
 
 SCHEMATHESIS = VOLTROOT.with_name("schemathesis")
 
@@ -59,3 +61,25 @@ def test_what_is_white_space_in_python_or_in_json_schema_is_empty(backend: Backe
     # Found by schemathesis: the pattern of the description said yes to what the server called empty.
     answer = backend.call("POST", "/api/v2/cpo/downloadSeccCert", {"serial": "1", "password": text})
     assert (answer.status, answer.envelope["message"]) == (405, "password: is empty")
+
+
+@pytest.mark.slow
+def test_schemathesis_finds_no_500_and_no_undocumented_answer_of_the_operators_api(tmp_path: Path) -> None:
+    config = tmp_path / "voltroot.toml"
+    config.write_text(f"[csms]\nprofile_1_port = {free_port()}\n")
+    backend = Backend(tmp_path / "backend", ("--config", str(config)))
+    World.made(backend.data)
+    report = tmp_path / "report.json"
+    # What fits the schema may name stations and jobs that are not there.
+    options = ["--checks", "all", "--exclude-checks", "positive_data_acceptance", "--phases", "coverage"]
+    url = f"http://127.0.0.1:{backend.operators_port}/openapi.json"
+    command = [SCHEMATHESIS, "run", url, *options, "--generation-deterministic", "--no-color"]
+    try:
+        backend.start()
+        said = run(*command, "--report-json-path", report, cwd=tmp_path)
+        told = json.loads(report.read_text())
+        assert (told["complete"], told["failures"], told["errors"]) == (True, [], []), said
+        assert told["operations"]["tested"] == sum(map(len, CALLS.values()))
+        backend.stop()
+    finally:
+        backend.discard()

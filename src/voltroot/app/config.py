@@ -26,12 +26,18 @@ class Section(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Serve(Section, frozen=True):
-    """Where the backend listens. ``base`` is the public address that certificates name for CRLs and OCSP."""
+    """Where the backend listens. ``base`` is the public address that certificates name for CRLs and OCSP.
+
+    The operators' API of the CSMS has an address of its own, which is the loopback's unless another is given: there it
+    has TLS and wants tokens. It is there where stations are served, unless its port is 0.
+    """
 
     host: str = "127.0.0.1"
     port: Port = 15118
     tls_port: Port = 15119
     vpki_port: Port = 15120
+    operators_host: str = "127.0.0.1"
+    operators_port: Port = 15121
     tls_hosts: tuple[str, ...] = ("localhost", "127.0.0.1")
     processes: Annotated[int, Meta(ge=1, le=64)] = 1
     base: Annotated[str, Meta(pattern="^(https?://[!-~]+)?$", max_length=160)] = ""

@@ -5,43 +5,61 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import timedelta
 from functools import cached_property
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
+from typing import Any
+
+from starlette.types import ASGIApp
 
 from voltroot.actors.ccp import Reply
 from voltroot.actors.cpo import CPO
 from voltroot.actors.csms.authorizing import Tokens
 from voltroot.actors.csms.csms import CSMS
 from voltroot.actors.csms.entrance import Entrance, Manufacturers
+from voltroot.actors.csms.stations import Operation
 from voltroot.actors.trust import Foreign, Trust
 from voltroot.apis.ocpp.authorizing import Authorizing
 from voltroot.apis.ocpp.commands import Commands
 from voltroot.apis.ocpp.csms import Server
 from voltroot.apis.ocpp.delivering import Delivering
 from voltroot.apis.ocpp.statuses import Statuses
+from voltroot.apis.ocpp.wire import hash_data
+from voltroot.apis.operators.door import Door
+from voltroot.apis.operators.server import Server as OperatorsServer
 from voltroot.apis.pnc.client import Client
 from voltroot.app.backend import Backend
 from voltroot.app.config import Config
 from voltroot.app.contracts import foreign
 from voltroot.app.pemfiles import read_certificates, read_crl
-from voltroot.errors import Failure, Refused, UnsupportedSuite
+from voltroot.errors import Failure, Malformed, Refused, UnsupportedSuite
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.suites import P256_SHA256, RSA_SHA256
+from voltroot.serve.dispatch import Dispatch
 from voltroot.serve.fetch import Fetcher, Network
 from voltroot.serve.http import Tls, open_socket
 from voltroot.serve.websocket import Gateway
+from voltroot.store.bell import Bell, bell
+from voltroot.store.operations import SqlOperations
+from voltroot.store.operators import SqlOperators
+from voltroot.store.presence import SqlPresence
 from voltroot.store.stations import SqlStations
+from voltroot.v2g.exi import decode
+from voltroot.v2g.iso20 import CertificateInstallationRes
+from voltroot.v2g.schemas import ISO_20
 
 log = logging.getLogger("voltroot")
 
 KINDS = {f"csms-{profile}": profile for profile in (1, 2, 3)}
+OPERATORS = "csms-operators"
 # Two server certificates, for stations with ECDSA and with RSA (A00.FR.318, 421).
 SUITES = (P256_SHA256, RSA_SHA256)
-SWEEPING_PERIOD = timedelta(seconds=20)
+# How long a station whose certificate was revoked stays connected, at most.
+PARTING_PERIOD = timedelta(seconds=1)
 
 
 def ports(config: Config) -> dict[str, int]:
@@ -53,7 +71,23 @@ def ports(config: Config) -> dict[str, int]:
 
 def listeners(config: Config) -> list[tuple[socket.socket, str]]:
     """Open the sockets that are configured."""
-    return [(open_socket(config.serve.host, port), kind) for kind, port in ports(config).items()]
+    opened = [(open_socket(config.serve.host, port), kind) for kind, port in ports(config).items()]
+    if has_operators(config):
+        opened.append((open_socket(config.serve.operators_host, config.serve.operators_port), OPERATORS))
+    return opened
+
+
+def has_operators(config: Config) -> bool:
+    """Tell whether the operators' API is served: where there are stations to speak to."""
+    return bool(ports(config) and config.serve.operators_port)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches an address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class Csms:
@@ -77,7 +111,59 @@ class Csms:
     @cached_property
     def commands(self) -> Commands:
         """What operators have stations do."""
-        return Commands(self.stations, self._backend.now, guarded=not self._section.roots_over_profile_1)
+        guarded = not self._section.roots_over_profile_1
+        return Commands(self.stations, self._backend.now, guarded=guarded, cas=self._every_ca)
+
+    @cached_property
+    def presence(self) -> SqlPresence:
+        """Which process holds which station."""
+        return SqlPresence(self._backend.database, self._backend.now)
+
+    @cached_property
+    def operations(self) -> SqlOperations:
+        """What operators have asked for, whichever process does it."""
+        return SqlOperations(self._backend.database, self._backend.now)
+
+    @cached_property
+    def operators(self) -> SqlOperators:
+        """Who may ask over the network."""
+        return SqlOperators(self._backend.database, self._backend.now)
+
+    @cached_property
+    def dispatch(self) -> Dispatch:
+        """What takes this process's part of them."""
+        name = f"{socket.gethostname()}:{os.getpid()}"
+        return Dispatch(name, self.commands, self.presence, self.operations, self.bell(), self.sweep)
+
+    @cached_property
+    def operators_application(self) -> ASGIApp:
+        """The operators' API, which has a port of its own."""
+        config = self._backend.config
+        door = Door(self.operators, is_open=is_loopback(config.serve.operators_host))
+        parts = (self.stations, self.presence, self.operations)
+        return OperatorsServer(door, *parts, self.dispatch.changed, self._backend.now, config.subject.organization)
+
+    def operators_tls(self) -> Callable[[], Tls] | None:
+        """Return where the certificate of its port comes from; on the loopback it needs none."""
+        return None if is_loopback(self._backend.config.serve.operators_host) else self._backend.tls
+
+    def recognise(self, named: Mapping[str, Any]) -> Certificate | None:
+        """Return the certificate of ours that hash data mean."""
+        with contextlib.suppress(Failure, ValueError, KeyError):
+            meant = hash_data(named)
+            for entry in self._backend.ledger.find(serial=int(meant.plain.serial_number, 16)):
+                certificate, above = entry.read(), self._backend.issuers.standing().chain(entry.issuer)
+                if meant.names(certificate, above[0] if above else certificate):
+                    return certificate
+        return None
+
+    def bell(self) -> Bell:
+        """Return what rings when another process has changed something."""
+        return bell(self._backend.database)
+
+    def sweep(self) -> list[Operation]:
+        """Fail what can not be done any more; returns it."""
+        return [*self.operations.sweep(), *self.stations.overdue(self._backend.now())]
 
     @cached_property
     def entrance(self) -> Entrance:
@@ -126,12 +212,14 @@ class Csms:
         if not self._is_open:
             yield
             return
-        sweeping = asyncio.create_task(self._keep_sweeping())
+        chores = ((self.server.part, PARTING_PERIOD),)
+        tasks = [asyncio.create_task(_keep(*chore)) for chore in chores]
         try:
-            async with self.gateway.serving():
+            async with self.dispatch.running(), self.gateway.serving():
                 yield
         finally:
-            sweeping.cancel()
+            for task in tasks:
+                task.cancel()
 
     def reload_tls(self) -> None:
         """Take other certificates, keys and CAs."""
@@ -148,18 +236,6 @@ class Csms:
                 made.append(self._backend.tls("CSMS_SERVER", suite, hosts))
         return made
 
-    async def _keep_sweeping(self) -> None:
-        while True:
-            try:
-                now = self._backend.now()
-                for late in await asyncio.to_thread(self.stations.overdue, now):
-                    log.warning("operation.failed", extra={"station": late.station, "kind": late.kind, "why": "late"})
-            except Failure as failure:
-                log.warning("sweeping.delayed", extra={"why": str(failure)})
-            except Exception:
-                log.exception("sweeping.failed")
-            await asyncio.sleep(SWEEPING_PERIOD.total_seconds())
-
     def _client_cas(self) -> str:
         return "".join(each.pem for each in (*self.entrance.roots, *self.entrance.between))
 
@@ -168,6 +244,9 @@ class Csms:
 
     def _own_cas(self) -> list[Certificate]:
         return [each.certificate for each in self._backend.issuers.standing().cas.values()]
+
+    def _every_ca(self) -> list[Certificate]:
+        return [*self._own_cas(), *self._other_cas]
 
     @cached_property
     def _other_cas(self) -> tuple[Certificate, ...]:
@@ -192,10 +271,31 @@ class Csms:
         return Client(self._section.ccp, roots=roots, timeout=3)
 
     def _forwarded(self, octets: bytes, is_update: bool) -> Reply:
-        """Leave the answer to another's CCP, unread."""
+        """Leave the answer to another's CCP; it is handed on as it is."""
         ask = self._client.certificate_update if is_update else self._client.certificate_installation
         answer = ask(octets)
-        return Reply(answer.octets("v2gMessage"), "", answer.message)
+        message = answer.octets("v2gMessage")
+        return Reply(message, "", answer.message, _remaining(message))
+
+
+def _remaining(message: bytes) -> int | None:
+    """Return how many more contracts a CertificateInstallationRes of -20 tells of; None for anything else."""
+    try:
+        answer = decode(message, ISO_20).value
+    except Malformed:
+        return None
+    return answer.RemainingContractCertificateChains if isinstance(answer, CertificateInstallationRes) else None
+
+
+async def _keep(doing: Callable[[], Awaitable[None]], period: timedelta) -> None:
+    while True:
+        try:
+            await doing()
+        except Failure as failure:
+            log.warning("csms.delayed", extra={"why": str(failure)})
+        except Exception:
+            log.exception("csms.failed")
+        await asyncio.sleep(period.total_seconds())
 
 
 def _network(text: str) -> Network:

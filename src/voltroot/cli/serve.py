@@ -28,6 +28,7 @@ Examples:
 @click.option("--port", type=click.IntRange(0, 65535), help="Port for HTTP.  [default: 15118]")
 @click.option("--tls-port", type=click.IntRange(0, 65535), help="Port for HTTPS.  [default: 15119]")
 @click.option("--vpki-port", type=click.IntRange(0, 65535), help="Port of the vPKI API.  [default: 15120]")
+@click.option("--operators-port", type=click.IntRange(0, 65535), help="Port of the operators' API.  [default: 15121]")
 @click.option("--base", metavar="URL", help="Public address that certificates name for CRLs and OCSP.")
 @click.option("--processes", type=click.IntRange(1, 64), help="Processes that share the work.  [default: 1]")
 def serve(config: Path | None, data: str | None, **options: str | int | None) -> None:
@@ -70,6 +71,7 @@ Voltroot is ready.
              by HTTPS   https://{config.serve.host}:{config.serve.tls_port}/api/v2   (root: {local}/ca/csms-root.pem)
   vPKI API              {_vpki(config)}
   Charging stations     {_csms(config)}
+  Their operators       {_operators(config)}
   CA certificates       {local}/ca   ({cas} CAs; all roots: {local}/ca/roots.pem)
   CRLs, OCSP            {local}/crl/NAME.crl, {local}/ocsp
   Health, metrics       {local}/health, {local}/ready, {local}/metrics
@@ -97,3 +99,12 @@ def _csms(config: Config) -> str:
         return "off: give a security profile a port in [csms]"
     schemes = {"csms-1": "ws"}
     return ", ".join(f"{schemes.get(kind, 'wss')}://{config.serve.host}:{port}/ocpp" for kind, port in ports.items())
+
+
+def _operators(config: Config) -> str:
+    if not csms.has_operators(config):
+        return "off" if csms.ports(config) else "off, as there are no charging stations"
+    own = config.serve
+    if csms.is_loopback(own.operators_host):
+        return f"http://{own.operators_host}:{own.operators_port}/v1   (OpenAPI: /openapi.json)"
+    return f"https://{own.operators_host}:{own.operators_port}/v1   (for tokens: voltroot csms operator add NAME)"

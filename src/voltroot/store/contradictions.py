@@ -76,7 +76,15 @@ _EVENTS = select(audit.c.number, audit.c.event).order_by(audit.c.number)
 _WITHOUT_CERTIFICATE = (
     select(audit.c.number, audit.c.event, audit.c.certificate)
     .outerjoin(certificates, certificates.c.number == audit.c.certificate)
-    .where(certificates.c.number.is_(None))
+    # What is told of stations and operators is told of no certificate.
+    .where(
+        certificates.c.number.is_(None),
+        or_(
+            audit.c.certificate.is_not(None),
+            audit.c.event.startswith("certificate."),
+            audit.c.event.startswith("credential."),
+        ),
+    )
 )
 
 _alike = and_(

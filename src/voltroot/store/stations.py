@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, delete, insert, select, update
+from sqlalchemy import Connection, Engine, Row, bindparam, case, delete, insert, select, update
 
+from voltroot.actors.csms.operators import NOBODY, Acting
 from voltroot.actors.csms.stations import (
     CertificateUse,
     Operation,
@@ -17,13 +18,26 @@ from voltroot.actors.csms.stations import (
     SigningState,
     Station,
 )
-from voltroot.errors import Refused
+from voltroot.errors import NameTaken, NotFound
+from voltroot.store.bell import ring
 from voltroot.store.engine import reading, retried, writing
 from voltroot.store.rows import moment_of, seconds
-from voltroot.store.statements import DIALECT_INSERTS
-from voltroot.store.tables import inventories, operations, signings, stations, tokens
+from voltroot.store.statements import AUDIT, DIALECT_INSERTS
+from voltroot.store.tables import connections, inventories, jobs, operations, signings, stations, tokens
 
-_OPEN = (OperationState.RUNNING.value, OperationState.PROMISED.value)
+# One of a job has the job's detail and is asked for by whoever asked for that.
+_DETAIL = case((operations.c.job.is_(None), operations.c.detail), else_=jobs.c.detail)
+READ = select(operations, _DETAIL.label("all_of_it"), jobs.c.by).outerjoin(jobs, jobs.c.number == operations.c.job)
+
+# What each station that comes is looked up with: built once, it takes a third of the time.
+FIND = select(stations).where(stations.c.identity == bindparam("wanted"))
+SIGNINGS = (
+    select(signings)
+    .where(signings.c.station == bindparam("wanted"), signings.c.state.in_(bindparam("states", expanding=True)))
+    .order_by(signings.c.number.desc())
+)
+
+_OPEN = (OperationState.WAITING.value, OperationState.RUNNING.value, OperationState.PROMISED.value)
 
 
 class SqlStations:
@@ -35,38 +49,53 @@ class SqlStations:
         self._insert = DIALECT_INSERTS[engine.dialect.name]
 
     @retried
-    def add(self, station: Station) -> None:
+    def add(self, station: Station, by: Acting = NOBODY) -> None:
         """See ``Stations.add``."""
         members = {name: getattr(station, name) for name in Station.__dataclass_fields__}
         statement = self._insert(stations).values(_columns(members)).on_conflict_do_nothing()
         with writing(self._engine) as connection:
             if not connection.execute(statement.returning(stations.c.identity)).all():
-                raise Refused(f"{station.identity} is in the registry already: change it instead")
+                raise NameTaken(f"{station.identity} is in the registry already: change it instead")
+            told = {"station": station.identity, "profile": station.profile}
+            audit(connection, seconds(self._now()), "station.added", by, told)
 
     @retried
-    def remove(self, identity: str) -> None:
+    def remove(self, identity: str, by: Acting = NOBODY) -> None:
         """See ``Stations.remove``."""
         with writing(self._engine) as connection:
-            for table in (signings, operations, inventories):
+            for table in (signings, operations, inventories, connections):
                 connection.execute(delete(table).where(table.c.station == identity))
-            connection.execute(delete(stations).where(stations.c.identity == identity))
+            gone = delete(stations).where(stations.c.identity == identity).returning(stations.c.identity)
+            if connection.execute(gone).first() is not None:
+                audit(connection, seconds(self._now()), "station.removed", by, {"station": identity})
+            ring(connection)
 
     def find(self, identity: str) -> Station | None:
         """See ``Stations.find``."""
         with reading(self._engine) as connection:
-            row = connection.execute(select(stations).where(stations.c.identity == identity)).first()
-        return _station(row) if row else None
+            row = connection.execute(FIND, {"wanted": identity}).first()
+        return station_of(row) if row else None
 
     def every(self) -> list[Station]:
         """See ``Stations.every``."""
         with reading(self._engine) as connection:
-            return [*map(_station, connection.execute(select(stations).order_by(stations.c.identity)))]
+            return [*map(station_of, connection.execute(select(stations).order_by(stations.c.identity)))]
 
     @retried
     def change(self, identity: str, /, **members: object) -> None:
         """See ``Stations.change``."""
         with writing(self._engine) as connection:
             connection.execute(update(stations).where(stations.c.identity == identity).values(_columns(members)))
+
+    @retried
+    def alter(self, identity: str, members: Mapping[str, object], by: Acting) -> None:
+        """See ``Stations.alter``."""
+        with writing(self._engine) as connection:
+            altered = update(stations).where(stations.c.identity == identity).values(_columns(members))
+            if connection.execute(altered.returning(stations.c.identity)).first() is None:
+                raise NotFound(f"there is no station {identity} in the registry")
+            told = {"station": identity, "changed": sorted(members)}
+            audit(connection, seconds(self._now()), "station.changed", by, told)
 
     @retried
     def ask(self, signing: Signing) -> Signing:
@@ -100,8 +129,9 @@ class SqlStations:
         values: dict[str, Any] = {"state": state.value, "why": _storable(why), "changed": seconds(self._now())}
         if certificate is not None:
             values["certificate"] = certificate
+        unfinished = signings.c.number == number, signings.c.state != SigningState.IN_USE.value
         with writing(self._engine) as connection:
-            connection.execute(update(signings).where(signings.c.number == number).values(values))
+            connection.execute(update(signings).where(*unfinished).values(values))
 
     @retried
     def send(self, number: int) -> int:
@@ -113,9 +143,8 @@ class SqlStations:
 
     def signings(self, identity: str, states: Sequence[SigningState]) -> list[Signing]:
         """See ``Stations.signings``."""
-        wanted = signings.c.station == identity, signings.c.state.in_([state.value for state in states])
         with reading(self._engine) as connection:
-            rows = connection.execute(select(signings).where(*wanted).order_by(signings.c.number.desc()))
+            rows = connection.execute(SIGNINGS, {"wanted": identity, "states": [state.value for state in states]})
             return [*map(_signing, rows)]
 
     @retried
@@ -142,29 +171,32 @@ class SqlStations:
         """See ``Stations.end``."""
         values = {"deadline": seconds(deadline) if deadline else None}
         with writing(self._engine) as connection:
-            self._move(connection, operations.c.number == number, state, outcome, values)
+            # What has ended has ended: its process may have been given up for dead in the meantime.
+            which = (operations.c.number == number) & operations.c.state.in_(_OPEN)
+            self._move(connection, which, state, outcome, values)
 
     def operations(self, identity: str | None = None, states: Sequence[OperationState] = ()) -> list[Operation]:
         """See ``Stations.operations``."""
-        query = select(operations).order_by(operations.c.number.desc())
+        query = READ.order_by(operations.c.number.desc())
         if identity is not None:
             query = query.where(operations.c.station == identity)
         if states:
             query = query.where(operations.c.state.in_([state.value for state in states]))
         with reading(self._engine) as connection:
-            return [*map(_operation, connection.execute(query))]
+            return [*map(operation_of, connection.execute(query))]
 
     @retried
     def overdue(self, moment: datetime) -> list[Operation]:
         """See ``Stations.overdue``."""
         late = operations.c.state.in_(_OPEN) & (operations.c.deadline < seconds(moment))
-        why = "it was not done in time: the station did not keep its promise, or this program ended"
+        why = "it was not done in time: the station did not come, or did not do what it promised, or this program ended"
         with reading(self._engine) as connection:
             # Nearly always there is none, and whoever only reads keeps nobody waiting.
             if connection.execute(select(operations.c.number).where(late).limit(1)).first() is None:
                 return []
         with writing(self._engine) as connection:
-            return [*map(_operation, self._move(connection, late, OperationState.FAILED, why, {}))]
+            numbers = self._move(connection, late, OperationState.FAILED, why, {})
+            return [*map(operation_of, connection.execute(READ.where(operations.c.number.in_(numbers))))]
 
     @retried
     def take_stock(self, identity: str, content: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
@@ -180,9 +212,13 @@ class SqlStations:
 
     def stock(self, identity: str) -> dict[str, list[dict[str, Any]]]:
         """See ``Stations.stock``."""
-        query = select(inventories.c.kind, inventories.c.content).where(inventories.c.station == identity)
+        return {kind: content for kind, _, content in self.stock_taken(identity)}
+
+    def stock_taken(self, identity: str) -> list[tuple[str, datetime, list[dict[str, Any]]]]:
+        """See ``Stations.stock_taken``."""
+        query = select(inventories).where(inventories.c.station == identity).order_by(inventories.c.kind)
         with reading(self._engine) as connection:
-            return {kind: json.loads(content) for kind, content in connection.execute(query.order_by("kind"))}
+            return [(row.kind, moment_of(row.at), json.loads(row.content)) for row in connection.execute(query)]
 
     @retried
     def admit(self, token: str, kind: str, status: str) -> None:
@@ -200,9 +236,12 @@ class SqlStations:
 
     def _move(
         self, connection: Connection, which: Any, state: OperationState, outcome: str, values: Mapping[str, Any]
-    ) -> Sequence[Row[Any]]:
+    ) -> Sequence[int]:
         moved = {"state": state.value, "outcome": _storable(outcome), "changed": seconds(self._now()), **values}
-        return connection.execute(update(operations).where(which).values(moved).returning(operations)).all()
+        ring(connection)
+        return connection.execute(
+            update(operations).where(which).values(moved).returning(operations.c.number)
+        ).scalars().all()  # fmt: skip
 
 
 _PACKED: dict[str, Callable[[Any], Any]] = {"secc_ids": json.dumps, "about": json.dumps, "seen": seconds}
@@ -221,12 +260,30 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-def _station(row: Row[Any]) -> Station:
-    members = dict(row._mapping)
+def station_of(row: Row[Any]) -> Station:
+    """Return a row that has all columns of ``stations`` as a value."""
+    members = {name: row._mapping[stations.c[name]] for name in Station.__dataclass_fields__}
     members["secc_ids"] = tuple(json.loads(members["secc_ids"]))
     members["about"] = json.loads(members["about"])
     members["seen"] = moment_of(members["seen"]) if members["seen"] is not None else None
     return Station(**members)
+
+
+def operation_of(row: Row[Any]) -> Operation:
+    """Return a row of ``READ`` as a value."""
+    return Operation(
+        station=row.station,
+        kind=row.kind,
+        detail=json.loads(row.all_of_it),
+        state=OperationState(row.state),
+        made=moment_of(row.made),
+        deadline=moment_of(row.deadline) if row.deadline is not None else None,
+        outcome=row.outcome,
+        number=row.number,
+        job=row.job,
+        by=row.by or "",
+        changed=moment_of(row.changed),
+    )
 
 
 def _signing(row: Row[Any]) -> Signing:
@@ -245,14 +302,7 @@ def _signing(row: Row[Any]) -> Signing:
     )
 
 
-def _operation(row: Row[Any]) -> Operation:
-    return Operation(
-        station=row.station,
-        kind=row.kind,
-        detail=json.loads(row.detail),
-        state=OperationState(row.state),
-        made=moment_of(row.made),
-        deadline=moment_of(row.deadline) if row.deadline is not None else None,
-        outcome=row.outcome,
-        number=row.number,
-    )
+def audit(connection: Connection, now: int, event: str, by: Acting, detail: dict[str, Any]) -> None:
+    """Write down who changed something, in the transaction that changes it."""
+    row = {"at": now, "event": event, "certificate": None, "door": by.door, "by": by.name, "detail": json.dumps(detail)}
+    connection.execute(AUDIT, row)

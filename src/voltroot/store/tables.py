@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -237,7 +238,8 @@ signings = Table(
 )
 Index("ix_signings_station_state", signings.c.station, signings.c.state)
 
-# What operators have stations do; the deadline is when a promise counts as broken.
+# What operators have stations do; the deadline is when a promise counts as broken. One of a job has the job's detail.
+# The holder is the process that is doing it; a patient one waits for a station that is away.
 operations = Table(
     "operations",
     metadata,
@@ -250,8 +252,56 @@ operations = Table(
     Column("changed", BigInteger, nullable=False),
     Column("deadline", BigInteger),
     Column("outcome", Text, nullable=False),
+    Column("job", BigInteger),
+    Column("holder", BigInteger),
+    Column("patient", Boolean, nullable=False, server_default=false()),
 )
 Index("ix_operations_station_state", operations.c.station, operations.c.state)
+Index("ix_operations_job_state", operations.c.job, operations.c.state)
+Index("ix_operations_state_number", operations.c.state, operations.c.number)
+
+# One operation on many stations, of which so many are done at once.
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("number", Number, primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at_once", Integer, nullable=False),
+    Column("made", BigInteger, nullable=False),
+)
+
+# Processes that serve stations, each under a number that is never another's: one that does not renew it is gone.
+processes = Table(
+    "processes",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False),
+    Column("until", BigInteger, nullable=False),
+)
+
+# The newest connection of each station; without a holder it has been gone since then. A station may be removed while
+# it is connected, so this refers to nothing.
+connections = Table(
+    "connections",
+    metadata,
+    Column("station", String(48), primary_key=True),
+    Column("holder", BigInteger, index=True),
+    Column("profile", Integer, nullable=False),
+    Column("version", String(16), nullable=False),
+    Column("since", BigInteger, nullable=False),
+)
+
+# Who may call the operators' API: a digest of each token.
+operators = Table(
+    "operators",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("may_change", Boolean, nullable=False),
+    Column("made", BigInteger, nullable=False),
+)
 
 # The certificates in each station as last read, by type and as the station wrote them.
 inventories = Table(

@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from voltroot.actors.csms.operators import NOBODY, Acting
+
 # The most that the schema of CertificateSigned allows (OCPP 2.0.1 2.36, certificateChain).
 LONGEST_CHAIN = 10_000
 
@@ -37,8 +39,10 @@ PENDING = (SigningState.ASKED, SigningState.ISSUED)
 
 
 class OperationState(StrEnum):
-    """The life of what an operator has a station do; PROMISED where the station said that it will, and has not yet."""
+    """The life of what an operator has a station do: WAITING for its turn or for the station to come, PROMISED where
+    the station said that it will, and has not yet."""
 
+    WAITING = "waiting"
     RUNNING = "running"
     PROMISED = "promised"
     DONE = "done"
@@ -92,7 +96,8 @@ class Signing:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What an operator has a station do: its kind is the name of its first message."""
+    """What an operator has a station do: its kind is the name of its first message. ``by`` is who asked, ``job`` what
+    it is part of; ``changed`` is when it came into its state."""
 
     station: str
     kind: str
@@ -102,17 +107,20 @@ class Operation:
     deadline: datetime | None = None
     outcome: str = ""
     number: int = 0
+    job: int | None = None
+    by: str = ""
+    changed: datetime | None = field(default=None, compare=False)
 
 
 class Stations(Protocol):
     """The registry. Each method is one transaction, durable when it returns, safe to call from several threads and
     processes; each raises Unavailable when the database does not answer."""
 
-    def add(self, station: Station) -> None:
-        """Put a station on record; Refused if its identity is there already."""
+    def add(self, station: Station, by: Acting = NOBODY) -> None:
+        """Put a station on record; NameTaken if its identity is there already."""
         ...
 
-    def remove(self, identity: str) -> None:
+    def remove(self, identity: str, by: Acting = NOBODY) -> None:
         """Forget a station and all about it; nothing is to be done for one that is not there."""
         ...
 
@@ -128,6 +136,10 @@ class Stations(Protocol):
         """Set members of a station and leave the others as they are."""
         ...
 
+    def alter(self, identity: str, members: Mapping[str, object], by: Acting) -> None:
+        """Do as ``change`` does for somebody who is put on record; NotFound where there is no such station."""
+        ...
+
     def ask(self, signing: Signing) -> Signing:
         """Write a request down before it is answered; one of the same key is returned as it is on record.
 
@@ -136,7 +148,7 @@ class Stations(Protocol):
         ...
 
     def settle(self, number: int, state: SigningState, *, certificate: int | None = None, why: str = "") -> None:
-        """Move a request on."""
+        """Move a request on; what is in use stays so, as a station may come back before its answer was worked on."""
         ...
 
     def send(self, number: int) -> int:
@@ -169,6 +181,10 @@ class Stations(Protocol):
 
     def stock(self, identity: str) -> dict[str, list[dict[str, Any]]]:
         """Return what is known of a station's certificates, by type, as the station wrote it."""
+        ...
+
+    def stock_taken(self, identity: str) -> list[tuple[str, datetime, list[dict[str, Any]]]]:
+        """Return the same by type, with when it was read."""
         ...
 
     def admit(self, token: str, kind: str, status: str) -> None:
