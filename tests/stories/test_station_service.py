@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import subprocess
 import threading
@@ -73,14 +72,13 @@ def test_a_key_made_in_a_tpm_over_mqtt_is_certified_and_used_for_tls(
     bundle.parent.mkdir(parents=True)
     bundle.write_bytes(backend.fetch("/ca/v2g-root-2.pem"))
     with devices.swtpm(tcp=True) as tpm:
-        settings = f'keys.device = "{tpm.device}"\nauthority.api = "{backend.url}"'
+        settings = f'keys.device = "{tpm.device}"\nauthority.api = "{backend.url}"\njosev.forward = "authority"'
         with running(folder, broker.address, settings) as station, broker.line() as line:
             josev, everest = JosevClient(line), EverestClient(line, "voltroot")
             started(line)
-            csr = josev.generate_csr(CertificateType.V2G, NAME, "Example", "DE")
-            (folder / "request.pem").write_text(csr)
-            command = ("station", "certify", "--config", station.config, folder / "request.pem", "--json")
-            assert json.loads(run(VOLTROOT, *command)) == {"status": "Accepted", "reason": ""}
+            josev.generate_csr(CertificateType.V2G, NAME, "Example", "DE")
+            (forwarded,) = eventually(lambda: station.events("certificate.forwarded"))
+            assert forwarded["status"] == "Accepted"
             josev.installation_status(CertificateType.V2G, Fate.INSTALLED)
             eventually(lambda: len(station.events("key.settled")) == 1)
             info = everest.get_leaf_certificate_info(LeafKind.V2G).info
@@ -293,8 +291,9 @@ def scraped(port: int) -> str:
         return text
 
 
-def eventually(is_so: Callable[..., Any], seconds: float = 20) -> None:
+def eventually(is_so: Callable[..., Any], seconds: float = 20) -> Any:
     deadline = time.monotonic() + seconds
-    while not is_so():
+    while not (found := is_so()):
         assert time.monotonic() < deadline, "it never came true"
         time.sleep(0.01)
+    return found

@@ -1,4 +1,4 @@
-"""The station's machine: the store, the keyring, the APIs over MQTT, and the CPO's CA behind the backend's API."""
+"""The station's machine: the store, the keyring, the APIs over MQTT, its CSMS, and the CPO's CA behind the backend."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ import queue
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import cached_property, partial
 from pathlib import Path
 
-import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
 from voltroot.actors.station.applications import Applications
 from voltroot.actors.station.choosing import Policy
-from voltroot.actors.station.outcomes import Change, Installation
+from voltroot.actors.station.outcomes import Change, Installation, InstallStatus
 from voltroot.actors.station.ports import CaKind, LeafKind
 from voltroot.actors.station.station import Station
 from voltroot.actors.station.upkeep import Rules
+from voltroot.apis.car.client import Client as CarClient
 from voltroot.apis.everest.server import Server as EverestServer
 from voltroot.apis.everest.server import Settings
 from voltroot.apis.josev.server import Server as JosevServer
@@ -28,7 +29,9 @@ from voltroot.apis.pnc.client import Reply
 from voltroot.apis.pnc.wire import to_base64
 from voltroot.app.backend import utc_now
 from voltroot.app.config import read_secret
+from voltroot.app.provisioning import published_above
 from voltroot.app.station_config import StationConfig, broker_of, pin_of
+from voltroot.app.station_csms import StationCsms
 from voltroot.errors import Failure, Refused, Unavailable
 from voltroot.keys.opening import open_keyring
 from voltroot.keys.tpm import TpmKeyring
@@ -84,12 +87,27 @@ class StationMachine:
         """The keys that Josev has asked for."""
         return Applications(self.station, self._book)
 
+    @cached_property
+    def csms(self) -> StationCsms | None:
+        """The way to the CSMS, if there is one."""
+        if not self.config.csms.url:
+            return None
+        state = self.layout.state / "ocpp.json"
+        return StationCsms(self.config, self.station, lambda: self.applications, state, self._keyring, self._password)
+
     def open(self) -> None:
         """Make the folders, and finish what a crash has left."""
         self.store.open()
 
     def certify(self, text: str) -> Installation:
-        """Have the CPO's CA certify a request whose key is here, and install the certificate."""
+        """Have a request certified whose key is here, and install the certificate: by the CSMS of the station that
+        runs, where Josev's requests go there, else by the CPO's CA."""
+        if self.config.josev.forward == "csms":
+            answer = CarClient(self._door()).certify(text)
+            return Installation(InstallStatus(answer["status"]), answer["reason"])
+        return self._certify(text)
+
+    def _certify(self, text: str) -> Installation:
         table = self.config.authority
         roots = Path(table.roots) if table.roots else None
         return self.applications.certify(text, CpoAuthority(PncClient(table.api, roots=roots)))
@@ -99,16 +117,19 @@ class StationMachine:
         self.open()
         broker = broker_of(self.config)
         broker.check()
-        if self.config.josev.enabled:
+        if self.config.josev.enabled or self.config.csms.url:
             self._book.hold()
         self._check_keyring()
         line, apis = Line(broker), self._apis()
         outcomes = self._metrics(line, apis)
         workers = [Worker(line, api, _counting(outcomes, api.name)) for api in apis]
         self._listen_to_signals()
+        if self.csms is not None:
+            self.csms.start()
         for worker in workers:
             worker.start()
-        line.start()
+        if apis:
+            line.start()
         self.station.upkeep.listen(_log_change)
         told()
         while not self._is_stopped_within(UPKEEP):
@@ -116,6 +137,8 @@ class StationMachine:
         for worker in workers:
             worker.stop()
         line.stop()
+        if self.csms is not None:
+            self.csms.stop()
         log.info("station.stopped")
 
     def stop(self) -> None:
@@ -152,8 +175,38 @@ class StationMachine:
             apis.append(EverestServer(self.station, settings))
         if josev.enabled:
             in_keyring = self._keyring is not None
-            apis.append(JosevServer(self.applications, in_keyring=in_keyring, hears=josev.hears, says=josev.says))
+            server = JosevServer(
+                self.applications, self._made, in_keyring=in_keyring, hears=josev.hears, says=josev.says
+            )
+            apis.append(server)
         return apis
+
+    def _made(self, csr: str) -> None:
+        """Pass a request of Josev's on to whoever is to certify it."""
+        match self.config.josev.forward:
+            case "csms" if self.csms is not None:
+                self.csms.forward(csr)
+            case "authority":
+                self._authority.submit(self._certify_for_josev, csr)
+
+    @cached_property
+    def _authority(self) -> ThreadPoolExecutor:
+        """A thread of its own: Josev waits for its answers, and the authority may be away."""
+        return ThreadPoolExecutor(1, "authority")
+
+    def _certify_for_josev(self, csr: str) -> None:
+        try:
+            installation = self._certify(csr)
+            log.info("certificate.forwarded", extra={"status": installation.status.value, "why": installation.reason})
+        except Failure as failure:
+            log.warning("certificate.not_forwarded", extra={"why": str(failure)})
+        except Exception:
+            log.exception("certificate.not_forwarded")
+
+    def _door(self) -> str:
+        if not self.config.car.listen:
+            raise Refused("car.listen: the station that runs has to listen somewhere, to be asked for this")
+        return self.config.car.listen
 
     def _metrics(self, line: Line, apis: Sequence[Api]) -> Counter:
         """Return the counter of messages, and tell Prometheus of it and of the rest where that is wanted."""
@@ -161,6 +214,9 @@ class StationMachine:
         text = "Messages by what became of them"
         outcomes = Counter("voltroot_mqtt_messages", text, ["api", "outcome"], registry=registry)
         Gauge("voltroot_mqtt_connected", "Whether the broker has us", registry=registry).set_function(line.ready.is_set)
+        if (csms := self.csms) is not None:
+            connected = Gauge("voltroot_csms_connected", "Whether the CSMS has accepted us", registry=registry)
+            connected.set_function(lambda: csms.server.link is not None)
         for api in apis:
             if isinstance(api, EverestServer):
                 text = "Whether EVerest's consumer does not send its communication_check"
@@ -209,7 +265,7 @@ class CpoAuthority:
             raise Refused("the CPO's CA certifies stations for cars only: the CSMS certifies them for itself")
         edition = {"edition": Edition.ISO15118_20.value} if kind is LeafKind.V2G20 else {}
         leaf = Certificate.read(self._issued(name, request, edition))
-        return leaf.pem + self._above(leaf)
+        return leaf.pem + "".join(each.pem for each in published_above(self._client, leaf))
 
     def _issued(self, name: str, request: bytes, edition: dict[str, str]) -> bytes:
         try:
@@ -223,20 +279,6 @@ class CpoAuthority:
 
     def _renewed(self, name: str, request: bytes, edition: dict[str, str]) -> Reply:
         return self._client.renew_secc(name, pkcs10Data=to_base64(request), **edition)
-
-    def _above(self, leaf: Certificate) -> str:
-        """Return the CAs of a certificate where the server publishes them; else those in the store have to do."""
-        try:
-            cas = msgspec.json.decode(self._client.fetch("/ca"), type=list[_Ca])
-            slugs = [ca.slug for ca in cas if ca.subject == str(leaf.issuer)]
-            return "".join(self._client.fetch(f"/ca/{slug}/chain.pem").decode("ascii") for slug in slugs)
-        except (Unavailable, msgspec.MsgspecError, UnicodeDecodeError):
-            return ""
-
-
-class _Ca(msgspec.Struct):
-    slug: str
-    subject: str
 
 
 def _counting(outcomes: Counter, api: str) -> Callable[[str], None]:

@@ -10,8 +10,10 @@ from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, field
 
+from voltroot.actors.station.networks import SCHEMES as SCHEMES_OF_PROFILES
+from voltroot.actors.station.variables import check_given
 from voltroot.app.config import Log, Port, Positive, Section, read_pin, read_secret
 from voltroot.errors import Malformed, Refused
 from voltroot.serve.mqtt import Broker
@@ -84,11 +86,13 @@ class Everest(Section, frozen=True):
 
 
 class Josev(Section, frozen=True):
-    """Josev's generate_csr: the topics that we hear and speak on."""
+    """Josev's generate_csr: the topics that we hear and speak on. ``forward`` is who gets its requests by itself: the
+    CPO's CA of [authority], the CSMS, or nobody but Josev."""
 
     enabled: bool = True
     hears: Topic = "josev/cs"
     says: Topic = "cs/josev"
+    forward: Literal["", "authority", "csms"] = ""
 
 
 class AuthorityTable(Section, frozen=True):
@@ -96,6 +100,39 @@ class AuthorityTable(Section, frozen=True):
 
     api: str = "http://127.0.0.1:15118"
     roots: str = ""
+
+
+class CsmsTable(Section, frozen=True):
+    """The CSMS: its address, to which the identity is appended, and how the station is let in.
+
+    ``serial_number`` is the CN of its certificate, the identity unless given; ``secc_ids`` are those of EVSE 1, 2 and
+    so on. ``wants`` are the certificates that it asks for where it has none. ``device_keys`` makes keys in the device
+    of [keys] where there is one. ``variables`` are first values of OCPP's configuration variables.
+    """
+
+    url: Annotated[str, Meta(pattern="^(wss?://[!-~]+)?$", max_length=512)] = ""
+    identity: Annotated[str, Meta(pattern="^[!-9;-~]{0,48}$")] = ""
+    profile: Literal[1, 2, 3] = 2
+    password_file: str = ""
+    versions: Annotated[tuple[Literal["ocpp2.1", "ocpp2.0.1"], ...], Meta(min_length=1)] = ("ocpp2.1", "ocpp2.0.1")
+    serial_number: Annotated[str, Meta(max_length=25)] = ""
+    organization: Annotated[str, Meta(max_length=64)] = ""
+    country: Annotated[str, Meta(pattern="^[A-Z]{2}$")] = "DE"
+    secc_ids: tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...] = ()
+    wants: tuple[Literal["ChargingStationCertificate", "V2GCertificate", "V2G20Certificate"], ...] = ()
+    device_keys: bool = True
+    model: Annotated[str, Meta(min_length=1, max_length=20)] = "Voltroot"
+    vendor: Annotated[str, Meta(min_length=1, max_length=50)] = "Voltroot"
+    firmware: Annotated[str, Meta(max_length=50)] = ""
+    allow_downgrade: bool = False
+    allow_wildcards: bool = False
+    variables: dict[str, str] = field(default_factory=dict)
+
+
+class Car(Section, frozen=True):
+    """Where programs on this machine ask for cars, in HTTP: HOST:PORT, "" is nowhere."""
+
+    listen: Annotated[str, Meta(pattern=r"^(([0-9.]+|localhost|\[::1\]):[0-9]{1,5})?$")] = ""
 
 
 class Metrics(Section, frozen=True):
@@ -115,6 +152,8 @@ class StationConfig(Section, frozen=True):
     everest: Everest = Everest()
     josev: Josev = Josev()
     authority: AuthorityTable = AuthorityTable()
+    csms: CsmsTable = CsmsTable()
+    car: Car = Car()
     metrics: Metrics = Metrics()
     log: Log = Log()
 
@@ -128,9 +167,30 @@ def read_station_config(path: Path) -> StationConfig:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Malformed(f"{path}: {error}") from error
     broker_of(config)
-    if not (config.everest.enabled or config.josev.enabled):
-        raise Refused(f"{path}: neither everest nor josev is enabled: there is nothing to do")
+    check_csms(config.csms)
+    if not (config.everest.enabled or config.josev.enabled or config.csms.url):
+        raise Refused(f"{path}: neither everest nor josev is enabled, and there is no csms.url: there is nothing to do")
+    if config.josev.forward == "csms" and not config.csms.url:
+        raise Refused('josev.forward: "csms" needs csms.url')
+    if config.car.listen and not config.csms.url:
+        raise Refused("car.listen needs csms.url: all that a car asks goes there")
     return config
+
+
+def check_csms(table: CsmsTable) -> None:
+    """Raise Refused for what no member of the table says by itself."""
+    if not table.url:
+        return
+    if not table.identity:
+        raise Refused("csms.identity: the station's name at the CSMS is needed")
+    scheme = SCHEMES_OF_PROFILES[table.profile]
+    if urlsplit(table.url).scheme != scheme or not urlsplit(table.url).hostname:
+        raise Refused(f"csms.url: with security profile {table.profile} it is {scheme}://HOST:PORT/PATH")
+    if table.profile < 3 and not table.password_file:
+        raise Refused(f"csms.password_file: security profile {table.profile} needs a password")
+    for name, value in table.variables.items():
+        if objection := check_given(name, value):
+            raise Refused(f"csms.variables: {name}: {objection}")
 
 
 def broker_of(config: StationConfig) -> Broker:

@@ -14,6 +14,7 @@ from voltroot.actors.station import checkup
 from voltroot.actors.station.choosing import Wish
 from voltroot.actors.station.outcomes import Candidate
 from voltroot.actors.station.ports import OWN, CaKind, LeafKind
+from voltroot.actors.station.state import State
 from voltroot.actors.station.station import Station
 from voltroot.cli.inspect import Moment
 from voltroot.cli.inspection.printing import printable
@@ -22,6 +23,7 @@ from voltroot.pki.certificates import Certificate
 from voltroot.pki.judging.findings import name_of
 from voltroot.pki.profiles import profiles
 from voltroot.store.certdir import CertificateFolder, Layout
+from voltroot.store.stationstate import StateFile
 
 F = TypeVar("F", bound=Callable[..., Any])
 LEAF_TITLES = {LeafKind.CSMS: "For the CSMS", LeafKind.V2G: "For cars"}
@@ -101,10 +103,11 @@ Examples:
 def show(folder: Path, as_json: bool, **options: Any) -> None:
     """Show what is installed in CERTS: roots, the station's certificates with their keys, and what cannot be used."""
     shown = open_station(folder, **options)
+    csms = StateFile(folder / ".voltroot/ocpp.json").read()
     if as_json:
-        click.echo(json.dumps(_document(shown), indent=2))
+        click.echo(json.dumps(_document(shown) | ({"csms": _csms(csms)} if csms.networks else {}), indent=2))
     else:
-        for line in _lines(shown, folder):
+        for line in (*_lines(shown, folder), *(_csms_lines(csms) if csms.networks else ())):
             click.echo(line)
 
 
@@ -114,6 +117,28 @@ def _document(shown: Station) -> dict[str, Any]:
         "leaves": {kind.value: _leaves(shown, kind) for kind in OWN},
         "remarks": [{"text": each.text, "do": each.remedy} for each in checkup.remarks(shown)],
     }
+
+
+def _csms(state: State) -> dict[str, Any]:
+    return {
+        "networks": [
+            {"slot": slot, "url": each.url, "profile": each.profile, "used": slot == state.slot}
+            for slot, each in sorted(state.networks.items())
+        ],
+        "requests": [{"kind": each.kind.value, "subject": each.name, "sent": each.sent} for each in state.asked],
+        "events": [{"type": each.type, "at": f"{each.at:%Y-%m-%dT%H:%M:%SZ}"} for each in state.events],
+    }
+
+
+def _csms_lines(state: State) -> Iterator[str]:
+    yield click.style("CSMS", bold=True)
+    for slot, each in sorted(state.networks.items()):
+        used = ", in use" if slot == state.slot else ""
+        yield printable(f"  – slot {slot}: {each.url}, security profile {each.profile}{used}")
+    for asked in state.asked:
+        yield printable(f"  – a request that waits: {asked.kind} for {asked.name}, sent {asked.sent} times")
+    for event in state.events:
+        yield printable(f"  – a security event that waits: {event.type} of {event.at:%Y-%m-%d %H:%M} UTC")
 
 
 def _authorities(shown: Station, kind: CaKind) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""``voltroot station run``, ``certify`` and ``asyncapi``: a station beside EVerest or Josev."""
+"""``voltroot station run``, ``certify`` and ``asyncapi``: a station beside EVerest or Josev, and with a CSMS."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Examples:
 @configured
 @click.option("--embedded-broker", is_flag=True, help="Run an installed mosquitto too, on this machine's loopback.")
 def run(config: Path, embedded_broker: bool) -> None:
-    """Serve a station's certificates to EVerest and its keys to Josev, over MQTT.
+    """Serve a station's certificates to EVerest and its keys to Josev, over MQTT, and speak OCPP to its CSMS.
 
     Standard output says what is where; the log goes to standard error, a JSON object a line. A broker that is not
     there, or goes away, is tried again for ever.
@@ -57,8 +57,15 @@ def _where(config: StationConfig) -> str:
         "",
         f"  Certificates   {Path(config.certs).absolute()}",
         f"  Keys           {config.keys.device or 'in files beside the certificates'}",
-        f"  Broker         {config.broker.address}",
     ]
+    if everest.enabled or josev.enabled:
+        lines.append(f"  Broker         {config.broker.address}")
+    if config.csms.url:
+        lines.append(
+            f"  CSMS           {config.csms.url}/{config.csms.identity}, security profile {config.csms.profile}"
+        )
+    if config.car.listen:
+        lines.append(f"  Cars           http://{config.car.listen}")
     if everest.enabled:
         lines.append(f"  EVerest        {everest.prefix}everest_api/1/evse_security_consumer/{everest.module}/m2e/...")
     if josev.enabled:
@@ -78,7 +85,8 @@ Examples:
 def certify(config: Path, request: TextIO, as_json: bool) -> None:
     """Have a REQUEST certified by the CPO's CA of [authority], and install the certificate with its chain.
 
-    The request is PKCS#10 in PEM whose key is in the store, as Josev gets it by generate_csr.
+    The request is PKCS#10 in PEM whose key is in the store, as Josev gets it by generate_csr. With josev.forward =
+    "csms" the station that runs sends it to its CSMS instead.
     """
     machine = StationMachine(read_station_config(config))
     machine.open()

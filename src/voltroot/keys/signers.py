@@ -90,6 +90,10 @@ class EllipticCurveKey(_Held, ec.EllipticCurvePrivateKey):
         """Sign with ECDSA; the signature is DER."""
         return self._secret.sign(*_digest(data, signature_algorithm.algorithm))
 
+    def sign_digest(self, digest: bytes, algorithm: hashes.HashAlgorithm) -> bytes:
+        """Sign what an algorithm has hashed already with ECDSA; the signature is DER."""
+        return self._secret.sign(digest, algorithm)
+
     def exchange(self, algorithm: ec.ECDH, peer_public_key: ec.EllipticCurvePublicKey) -> bytes:
         """Return the shared secret of ECDH."""
         return self._secret.exchange(same_curve(self.public_key(), peer_public_key))

@@ -1,4 +1,4 @@
-"""One WebSocket with a charging station: its OCPP session, and what is going on over it."""
+"""One WebSocket between a charging station and a CSMS, at either end: its OCPP session, and what goes on over it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from uuid import uuid4
 
-from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.connection import Connection
 from websockets.exceptions import ConnectionClosed
 
 from voltroot.actors.csms.entrance import Admitted, Asked
@@ -29,8 +29,16 @@ Then = Callable[[], Awaitable[None]]
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-class Hub(Protocol):
-    """What is behind the connections."""
+class Answerer(Protocol):
+    """What answers the peer's calls."""
+
+    def answer(self, link: Link, action: str, payload: Payload) -> Awaitable[tuple[Payload | Refusal, Then | None]]:
+        """Await the answer to a call, and what is to be done once it is sent."""
+        ...
+
+
+class Hub(Answerer, Protocol):
+    """What is behind the connections of a CSMS."""
 
     def admit(self, asked: Asked) -> Admitted:
         """Let a station in or raise a Failure; blocks, and is called from several threads."""
@@ -48,27 +56,24 @@ class Hub(Protocol):
         """The connection is gone."""
         ...
 
-    def answer(self, link: Link, action: str, payload: Payload) -> Awaitable[tuple[Payload | Refusal, Then | None]]:
-        """Await the answer to a call, and what is to be done once it is sent."""
-        ...
-
 
 class Link:
-    """One connection to a station."""
+    """One connection of a station, with the ``profile`` of its security; ``peer`` is what the other end is called."""
 
-    def __init__(self, connection: ServerConnection, asked: Asked, hub: Hub) -> None:
-        self.identity = asked.identity
-        self.profile = asked.profile
+    def __init__(self, connection: Connection, identity: str, profile: int, answerer: Answerer, peer: str = "") -> None:
+        self.identity = identity
+        self.profile = profile
         self.version = Version(str(connection.subprotocol))
         self._connection = connection
-        self._hub = hub
+        self._answerer = answerer
+        self._peer = peer or identity
         self._session = Session(self.version, lambda: str(uuid4()), ANSWER_WITHIN)
         self._answers: dict[str, asyncio.Future[Payload]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     async def call(self, action: str, payload: Payload) -> Payload:
-        """Return the station's answer; Refused for a CALLERROR, Unavailable where none comes, Malformed for a payload
+        """Return the peer's answer; Refused for a CALLERROR, Unavailable where none comes, Malformed for a payload
         that is none."""
         id_, events = self._session.call(action, payload, _now())
         answer: asyncio.Future[Payload] = asyncio.get_running_loop().create_future()
@@ -93,7 +98,7 @@ class Link:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for id_ in [event.id for event in self._session.lost() if isinstance(event, session.TimedOut)]:
-            self._settle(id_, Unavailable(f"{self.identity} is gone"))
+            self._settle(id_, Unavailable(f"{self._peer} is gone"))
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection, which takes a while where nobody is there any more."""
@@ -111,9 +116,9 @@ class Link:
                 case session.Answered(id_, _, payload):
                     self._settle(id_, payload)
                 case session.Refused(id_, action, code, description):
-                    self._settle(id_, Refused(f"{self.identity} refuses {action}: {code} {description}".strip()))
+                    self._settle(id_, Refused(f"{self._peer} refuses {action}: {code} {description}".strip()))
                 case session.TimedOut(id_, action):
-                    self._settle(id_, Unavailable(f"{self.identity} does not answer {action}"))
+                    self._settle(id_, Unavailable(f"{self._peer} does not answer {action}"))
                 case session.Dropped(why):
                     log.info("frame.dropped", extra={"station": self.identity, "why": why})
                 case session.Told():
@@ -125,7 +130,7 @@ class Link:
             async with asyncio.timeout(SEND_WITHIN):
                 await self._connection.send(text)
         except TimeoutError:
-            log.warning("station.too_slow", extra={"station": self.identity})
+            log.warning("peer.too_slow", extra={"station": self.identity})
             self._connection.transport.abort()
         except ConnectionClosed:
             pass
@@ -133,7 +138,7 @@ class Link:
     async def _answer(self, called: Called) -> None:
         then: Then | None = None
         try:
-            answer, then = await self._hub.answer(self, called.action, called.payload)
+            answer, then = await self._answerer.answer(self, called.action, called.payload)
             if isinstance(answer, Refusal):
                 events = self._session.refuse(called.id, *answer)
             else:
@@ -149,7 +154,7 @@ class Link:
         try:
             await then()
         except Failure as failure:
-            log.warning("station.left", extra={"station": self.identity, "why": str(failure)})
+            log.warning("work.left", extra={"station": self.identity, "why": str(failure)})
         except Exception:
             log.exception("call.failed", extra={"station": self.identity})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import lru_cache
 
@@ -90,11 +90,24 @@ def arrange(chain: Sequence[Certificate], place: Authorities) -> tuple[Certifica
     return path[:-1] if len(path) > 1 and path[-1].self_issued else path
 
 
-def verify(chain: Sequence[Certificate], place: Authorities, now: datetime, inputs: Inputs) -> Verification:
-    """Judge a chain in whatever order against the installed roots; a leaf that begins later is judged as of then."""
+def verify(
+    chain: Sequence[Certificate],
+    place: Authorities,
+    now: datetime,
+    inputs: Inputs,
+    anchors: Collection[Certificate] = (),
+) -> Verification:
+    """Judge a chain in whatever order against the installed roots, and against ``anchors`` that are none.
+
+    A leaf that begins later is judged as of then.
+    """
     path = arrange(chain, place)
-    top = path[-1].issuer_der
-    roots = [each for each in place.named(top) or place.spelled_otherwise(top) if is_root(each)]
+    roots = [each for each in path[1:] if each in anchors][:1]
+    if roots:
+        path = path[: path.index(roots[0])]
+    else:
+        top = path[-1].issuer_der
+        roots = [each for each in place.named(top) or place.spelled_otherwise(top) if is_root(each)]
     moment = max(now, path[0].not_before)
     judgement = chains.judge(path, roots, moment, inputs=inputs)
     status = _status(judgement, bool(roots))

@@ -120,8 +120,20 @@ class Applications:
 
     def certify(self, text: str, signatory: Signatory) -> Installation:
         """Have a request signed whose key is here, and install what comes back."""
-        kind, name, request = self._read(text)
-        return self._station.update_leaf(signatory.certify(kind, name, request), kind)
+        kind, name, _ = self.read(text)
+        return self._station.update_leaf(signatory.certify(kind, name, request_octets(text)), kind)
+
+    def read(self, text: str) -> tuple[LeafKind, str, Key]:
+        """Return what a request is for, by where its key is, whom it names, and its key; NotFound where that is not."""
+        request = read_named_request(text)
+        spki = request.key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        digest = hashlib.sha256(spki).digest()
+        for kind in OWN:
+            for key in self._station.store.leaves(kind).keys:
+                if key.key_hash == digest:
+                    of_20 = kind is LeafKind.V2G and suite_of(request.key) in ISO20
+                    return (LeafKind.V2G20 if of_20 else kind), request.subject.get("CN") or "", key
+        raise NotFound("the key of this request is not here")
 
     def collect(self) -> None:
         """Collect garbage, in the keyring as well."""
@@ -144,17 +156,6 @@ class Applications:
         if not found:
             raise NotFound(f"no key for a certificate of {kind} was made here that could be meant")
         return found[-1]
-
-    def _read(self, text: str) -> tuple[LeafKind, str, bytes]:
-        """Return what a request is for, by where its key is; whom it names; and its octets."""
-        request = read_named_request(text)
-        spki = request.key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        digest = hashlib.sha256(spki).digest()
-        for kind in OWN:
-            if any(key.key_hash == digest for key in self._station.store.leaves(kind).keys):
-                of_20 = kind is LeafKind.V2G and suite_of(request.key) in ISO20
-                return (LeafKind.V2G20 if of_20 else kind), request.subject.get("CN") or "", request_octets(text)
-        raise NotFound("the key of this request is not here")
 
     def _replace(self, old: Application, new: Application) -> None:
         self._book.keep([new if each == old else each for each in self._book.all()])

@@ -231,6 +231,10 @@ class CertificateStore(Protocol):
         """Return a file in which a CA certificate stands."""
         ...
 
+    def passed_over(self) -> tuple[Path, ...]:
+        """Return files that may hold certificates and are not looked at, because of their names."""
+        ...
+
     def der_file(self, kind: LeafKind, certificate: Certificate) -> Path:
         """Return a file that holds the certificate in DER."""
         ...

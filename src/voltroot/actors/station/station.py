@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import itertools
 from base64 import b64decode
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
@@ -44,6 +45,7 @@ from voltroot.actors.station.stapling import Stapling
 from voltroot.actors.station.upkeep import Rules, Upkeep
 from voltroot.errors import Failure, Unavailable
 from voltroot.pki import suites
+from voltroot.pki.certificates import Certificate
 from voltroot.pki.chains import Inputs
 from voltroot.pki.fingerprints import HashData
 from voltroot.pki.ports import Clock, Keyring
@@ -73,6 +75,8 @@ class Station:
         self.now = now
         self.rules = rules or Rules()
         self.upkeep = upkeep or Upkeep(store, self.rules)
+        # Of CAs that are trusted though they have not issued themselves.
+        self.anchors: dict[CaKind, Callable[[], Collection[Certificate]]] = {}
         self.stapling = Stapling(store, now)
         self.requests = Requests(store, self.upkeep, profiles, keyring, reference)
         self._assessor = Assessor(self.rules.policy)
@@ -103,8 +107,8 @@ class Station:
     def is_ca_installed(self, kind: CaKind) -> bool:
         """Whether there is a root of a kind that is valid now."""
         now = self.now()
-        found = self.store.each_authority(kind)
-        return any(is_root(each) and each.not_before <= now <= each.not_after for each in found)
+        found = itertools.chain(self._anchors(kind), filter(is_root, self.store.each_authority(kind)))
+        return any(each.not_before <= now <= each.not_after for each in found)
 
     def verify_location(self, kind: CaKind) -> Path | None:
         """Return the bundle, or the folder with its hash links, that OpenSSL verifies peers with."""
@@ -130,11 +134,11 @@ class Station:
         except Failure as failure:
             return Installation(InstallStatus.INVALID_FORMAT, str(failure))
         inputs = replace(admission.INPUTS[kind], strict=self.rules.strict)
-        place = self.store.authorities(AUTHORITY_OF[kind])
-        if not place.roots:
+        place, anchors = self.store.authorities(AUTHORITY_OF[kind]), self._anchors(AUTHORITY_OF[kind])
+        if not place.roots and not anchors:
             reason = f"no root is installed for {AUTHORITY_OF[kind]}: install it first"
             return Installation(InstallStatus.NO_ROOT, reason)
-        verification = admission.verify(given, place, self.now(), inputs)
+        verification = admission.verify(given, place, self.now(), inputs, anchors)
         if verification.status is not VerifyStatus.VALID:
             return admission.to_installation(verification)
         if kind is LeafKind.V2G20 and not is_of_20(given[0]):
@@ -230,6 +234,9 @@ class Station:
         return self._deleted(removal.of_leaves(leaves, self.store), (LeafKind.V2G,))
 
     # What they have in common
+
+    def _anchors(self, kind: CaKind) -> Collection[Certificate]:
+        return self.anchors[kind]() if kind in self.anchors else ()
 
     def _own(self, kind: LeafKind) -> tuple[Leaves, Authorities]:
         return self.store.leaves(kind), self.store.authorities(AUTHORITY_OF[kind])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from voltroot.actors.station.applications import Applications
 from voltroot.apis.josev import errors, wire
@@ -18,7 +18,7 @@ REMEMBERED = 256  # refusals
 
 
 class Server:
-    """Answers generate_csr once for each id, with a key of its own. For one thread."""
+    """Answers generate_csr once for each id, with a key of its own; ``made`` is told each request. For one thread."""
 
     name = "josev"
     qos = 1
@@ -27,12 +27,14 @@ class Server:
     def __init__(
         self,
         applications: Applications,
+        made: Callable[[str], None] = lambda csr: None,
         *,
         in_keyring: bool = False,
         hears: str = wire.FROM_JOSEV,
         says: str = wire.TO_JOSEV,
     ) -> None:
         self._applications = applications
+        self._made = made
         self._in_keyring = in_keyring
         self._hears = hears
         self._says = says
@@ -74,6 +76,7 @@ class Server:
             "csr.made", extra={"id": message.id, "type": asked.certificate_type.value, "subject": asked.common_name,
                                "evse": asked.evse_id},
         )  # fmt: skip
+        self._made(csr)
         return _response(message.id, wire.CsrResult(wire.Status.ACCEPTED, csr))
 
     def _refuse(self, id_: str, result: wire.CsrResult) -> bytes:

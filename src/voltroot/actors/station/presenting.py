@@ -1,0 +1,49 @@
+"""Which ChargingStationCertificate is shown to the CSMS: the newest, and the one before where that is refused (A02)."""
+
+from __future__ import annotations
+
+from voltroot.actors.station.choosing import Wish
+from voltroot.actors.station.outcomes import Candidate, Fitness
+from voltroot.actors.station.ports import Leaf, LeafKind, Removal
+from voltroot.actors.station.station import Station
+from voltroot.pki.certificates import Certificate
+
+
+class Presenting:
+    """Chooses, remembers which were refused, and clears up once one has worked."""
+
+    def __init__(self, station: Station) -> None:
+        self._station = station
+        self._refused: set[Certificate] = set()
+
+    def leaf(self) -> Leaf | None:
+        """Return the certificate to be shown, None where there is none; of those that were all refused the newest."""
+        leaves = [each.leaf for each in self._candidates()]
+        good = [leaf for leaf in leaves if leaf.certificate not in self._refused]
+        if not good:
+            self._refused.clear()
+        return next(iter(good or leaves), None)
+
+    def refused(self, leaf: Leaf) -> bool:
+        """Note that a certificate did not open a connection; returns whether there is another to be tried at once."""
+        self._refused.add(leaf.certificate)
+        return any(each.leaf.certificate not in self._refused for each in self._candidates())
+
+    def worked(self, leaf: Leaf) -> Certificate | None:
+        """Take away all others (A02.FR.10); returns one that had been refused before this one (A02.FR.28, 29)."""
+        refused, self._refused = self._refused, set()
+        others = [each.leaf for each in self._candidates() if each.leaf.certificate != leaf.certificate]
+        if not others:
+            return None
+        self._station.store.remove(Removal(leaves=others, keys=[each.key for each in others if each.key]))
+        self._station.upkeep.notice()
+        for each in others:
+            if each.key is not None and each.key.key_hash != leaf.certificate.key_hash:
+                self._station.requests.forget(each.key)
+        return next((each.certificate for each in others if each.certificate in refused), None)
+
+    def _candidates(self) -> list[Candidate]:
+        """Those with a key, expired ones last: a CSMS may take them to give us another (A00.FR.430)."""
+        fit = (Fitness.USABLE, Fitness.EXPIRED)
+        found = [each for each in self._station.candidates(Wish(LeafKind.CSMS)) if each.fitness in fit]
+        return sorted((each for each in found if each.leaf.key), key=lambda each: fit.index(each.fitness))

@@ -1,0 +1,1 @@
+"""The station's end of OCPP: what it tells the CSMS, what it answers, and what cars ask it for."""

@@ -1,0 +1,334 @@
+"""What a station decides about its CSMS without a connection: variables, networks, patience, contracts."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charging import Branch, Charger, pem
+from everest_cases import Direct, key_waits
+from pathing import DAY, NOW, Made, make
+from voltroot.actors.station.choosing import Wish
+from voltroot.actors.station.contracts import Contracts, Decision, Question
+from voltroot.actors.station.networks import Attempts, Networks
+from voltroot.actors.station.outcomes import InstallStatus
+from voltroot.actors.station.ports import CaKind, LeafKind
+from voltroot.actors.station.presenting import Presenting
+from voltroot.actors.station.signings import Names, Order, Signings, renewal
+from voltroot.actors.station.state import Network, Record, State
+from voltroot.actors.station.succession import Succession
+from voltroot.actors.station.variables import TABLE, Access, Place, Status, Variables, check_given
+from voltroot.errors import Refused
+from voltroot.pki.requests import read_named_request
+from voltroot.store.stationstate import StateFile
+
+CSMS = Branch("CSMS", dc="")
+MO = Branch("MO", dc="MO")
+PROFILE_2 = Network("wss://csms.example.com/ocpp", 2)
+
+
+class Book:
+    """A state in memory, with what was kept."""
+
+    def __init__(self) -> None:
+        self.kept: list[State] = []
+
+    def read(self) -> State:
+        return State()
+
+    def keep(self, state: State) -> None:
+        self.kept.append(state)
+
+
+@pytest.fixture
+def charger(tmp_path: Path) -> Charger:
+    charger = Charger(tmp_path)
+    charger.trust(CaKind.CSMS, CSMS.bundle)
+    charger.trust(CaKind.V2G, Branch().bundle)
+    charger.trust(CaKind.MO, MO.bundle)
+    return charger
+
+
+@pytest.fixture
+def record() -> Record:
+    return Record(Book())
+
+
+def variables(record: Record, **more: str) -> Variables:
+    named = {name.replace("__", "."): each for name, each in more.items()}
+    owner = {f"{component}.OrganizationName": "Test" for component in ("SecurityCtrlr", "ISO15118Ctrlr")}
+    return Variables(record, 2, owner | named, {}, {})
+
+
+def networks(record: Record, charger: Charger, *, downgrade: bool = False) -> Networks:
+    made = Networks(record, charger.station, downgrade=downgrade)
+    made.take(PROFILE_2, "a password of some length")
+    return made
+
+
+# Variables
+
+
+def test_every_default_is_a_value_that_could_be_set() -> None:
+    for row in TABLE:
+        if row.default is not None:
+            name = str(Place(row.component, row.name, row.instance, 1 if row.each else None))
+            assert check_given(name, row.default) is None, name
+
+
+@given(st.sampled_from([row for row in TABLE if row.access is Access.BOTH]), st.text(max_size=70))
+def test_what_is_set_can_be_read_again_and_what_is_refused_changes_nothing(row: object, text: str) -> None:
+    record = Record(Book())
+    own, place = variables(record), Place(row.component, row.name, row.instance, 2 if row.each else None)  # type: ignore[attr-defined]
+    before = own.read(place).text
+    answer = own.set(place, text)
+    assert answer.status in (Status.ACCEPTED, Status.REJECTED)
+    assert own.read(place).text == (text if answer.status is Status.ACCEPTED else before)
+
+
+def test_the_state_comes_back_from_its_file_as_it_was(tmp_path: Path, charger: Charger) -> None:
+    book = StateFile(tmp_path / "state/ocpp.json")
+    record = Record(book)
+    networks(record, charger)
+    variables(record).set(Place("ISO15118Ctrlr", "PnCEnabled"), "false")
+    signings(charger, record).begin(Order(LeafKind.V2G, "SECC1"))
+    assert Record(book).state == record.state
+    assert Record(book).state.networks == {1: PROFILE_2}
+
+
+# Networks
+
+
+def test_what_the_file_says_counts_when_it_says_something_new(record: Record, charger: Charger) -> None:
+    own = networks(record, charger)
+    record.change(password="another one from the CSMS")
+    own.take(PROFILE_2, "a password of some length")
+    assert record.state.password == "another one from the CSMS"
+    elsewhere = replace(PROFILE_2, url="wss://other.example.com")
+    own.take(elsewhere, "a third password for it")
+    assert (own.active, record.state.password) == (elsewhere, "a third password for it")
+
+
+@pytest.mark.parametrize(
+    ("network", "downgrade", "why"),
+    [
+        (Network("wss://a.example", 3), False, "ChargingStationCertificate"),
+        (Network("ws://a.example", 1), True, "lower than 2"),
+        (Network("wss://a.example", 0), False, "choose 1, 2 or 3"),
+        (Network("http://a.example", 2), False, "begins with wss://"),
+        (Network("wss://", 2), False, "begins with wss://"),
+    ],
+)
+def test_a_network_is_not_taken_where_it_could_not_be_used(
+    record: Record, charger: Charger, network: Network, downgrade: bool, why: str
+) -> None:
+    assert why in (networks(record, charger, downgrade=downgrade).put(2, network) or "")
+    assert "in use" in (networks(record, charger).put(1, PROFILE_2) or "")
+    assert "slots 1 to 8" in (networks(record, charger).put(9, PROFILE_2) or "")
+
+
+def test_A05_from_profile_3_down_to_2_only_where_the_file_allows_it(record: Record, charger: Charger) -> None:
+    charger.own(CSMS.leaf, CSMS.sub2, CSMS.sub1, kind=LeafKind.CSMS)
+    own = networks(record, charger, downgrade=True)
+    assert own.put(2, Network("wss://a.example", 3)) is None
+    own.used(2)
+    assert sorted(record.state.networks) == [1, 2]
+    assert own.put(3, PROFILE_2) is None
+    assert "lower" in (own.put(3, Network("ws://a.example", 1)) or "")
+    strict = Networks(record, charger.station)
+    strict.used(2)
+    assert strict.order == [2]
+
+
+def test_the_wait_doubles_up_to_a_limit_and_the_next_network_gets_its_turn(record: Record, charger: Charger) -> None:
+    own = networks(record, charger)
+    own.put(2, replace(PROFILE_2, url="wss://second.example.com"))
+    record.change(values={"OCPPCommCtrlr.NetworkConfigurationPriority": "1,2"})
+    given_values = {"OCPPCommCtrlr__RetryBackOffWaitMinimum": "10", "OCPPCommCtrlr__RetryBackOffRandomRange": "0"}
+    given_values["OCPPCommCtrlr__RetryBackOffRepeatTimes"] = "2"
+    attempts = Attempts(own, variables(record, **given_values), random.Random(1))
+    tried = [(attempts.slot, attempts.failed()) for _ in range(7)]
+    assert [wait for _, wait in tried] == [10, 20, 40, 40, 40, 40, 40]
+    assert [slot for slot, _ in tried] == [1, 1, 1, 2, 2, 2, 1]
+    attempts.restart()
+    assert (attempts.slot, attempts.failed()) == (1, 10)
+
+
+# Certificates
+
+
+def signings(charger: Charger, record: Record, **more: object) -> Signings:
+    return Signings(charger.station, record, variables(record), Names("SN1", "DE", 2), **more)  # type: ignore[arg-type]
+
+
+def test_the_newest_certificate_is_shown_and_after_a_refusal_the_one_before(charger: Charger) -> None:
+    old, new = (CSMS.another(f"SN{days}", begin=NOW - days * DAY) for days in (9, 1))
+    for made, name in ((old, "OLD"), (new, "NEW")):
+        charger.own(made, CSMS.sub2, CSMS.sub1, kind=LeafKind.CSMS, name=name)
+    presenting = Presenting(charger.station)
+    first = presenting.leaf()
+    assert first is not None
+    assert first.certificate == new.certificate
+    assert presenting.refused(first)
+    second = presenting.leaf()
+    assert second is not None
+    assert second.certificate == old.certificate
+    assert not presenting.refused(second)
+    # All were refused: it begins again.
+    assert presenting.leaf() == first
+    presenting.refused(first)
+    assert presenting.worked(second) == new.certificate
+    assert [each.leaf.certificate for each in charger.station.candidates(Wish(LeafKind.CSMS))] == [old.certificate]
+
+
+@pytest.mark.parametrize(("days", "left"), [(365, 30), (89, 89 / 3), (3, 1)])
+def test_A03_FR_02_a_month_before_the_end_or_in_the_last_third(days: int, left: float) -> None:
+    leaf = Branch().another("Short", begin=NOW, end=NOW + days * DAY).certificate
+    assert abs(leaf.not_after - renewal(leaf) - timedelta(days=left)) < timedelta(seconds=1)
+
+
+def test_each_name_is_renewed_once_and_not_while_a_request_waits(charger: Charger, record: Record) -> None:
+    for name, end in (("SECC1", 5), ("SECC2", 80), ("SECC3", -1)):
+        branch = Branch()
+        charger.own(
+            branch.another(name, begin=NOW - 90 * DAY, end=NOW + end * DAY), branch.sub2, branch.sub1, name=name
+        )
+    own = signings(charger, record)
+    assert {order.name for order in own.due()} == {"SECC1", "SECC3"}
+    asked = own.begin(next(order for order in own.due() if order.name == "SECC1"))
+    assert asked.wanted is not None
+    assert {order.name for order in own.due()} == {"SECC3"}
+    own.refused(asked)
+    assert {order.name for order in own.due()} == {"SECC3"}
+    charger.clock.now += DAY
+    assert {order.name for order in own.due()} == {"SECC1", "SECC3"}
+
+
+def test_a_request_is_repeated_with_doubled_patience_and_then_left(charger: Charger, record: Record) -> None:
+    own = signings(charger, record)
+    record.change(values={"SecurityCtrlr.CertSigningRepeatTimes": "2"})
+    asked, waits = own.begin(own.orders(LeafKind.CSMS)[0]), []
+    for _ in range(4):
+        asked = own.sent(asked)
+        waits.append(own.patience(asked))
+    assert waits == [60, 120, None, None]
+
+
+def test_of_one_name_few_requests_are_remembered_and_each_has_a_key_of_its_own(
+    charger: Charger, record: Record
+) -> None:
+    own = signings(charger, record)
+    made = [own.begin(Order(LeafKind.CSMS, "SN1")) for _ in range(6)]
+    assert [each.request for each in own.asked] == [3, 4, 5, 6]
+    assert len({each.key for each in made}) == 6
+    assert len(charger.store.leaves(LeafKind.CSMS).keys) == 4
+    assert {read_named_request(each.csr).subject.get("CN") for each in own.asked} == {"SN1"}
+
+
+def test_what_is_wanted_is_asked_for_where_it_is_not_there(charger: Charger, record: Record) -> None:
+    own = signings(charger, record, wants=(LeafKind.V2G, LeafKind.CSMS))
+    assert [(order.kind, order.name) for order in own.due()] == [(LeafKind.CSMS, "SN1")]
+    record.change(values={"ISO15118Ctrlr.SeccId#1": "SECC1"})
+    assert {(order.kind, order.name) for order in own.due()} == {(LeafKind.CSMS, "SN1"), (LeafKind.V2G, "SECC1")}
+    with pytest.raises(Refused, match="no EVSE 3"):
+        own.orders(LeafKind.V2G, 3)
+    with pytest.raises(Refused, match="no SeccId"):
+        own.orders(LeafKind.V2G, 2)
+
+
+def test_a_root_that_took_over_is_an_anchor_for_what_stands_below_it(charger: Charger) -> None:
+    charger.trust(CaKind.CSMS, pem(CSMS.sub1))
+    key_waits(Direct(charger), CSMS.leaf, LeafKind.CSMS)
+    chain = pem(CSMS.leaf, CSMS.sub2)
+    assert charger.station.update_leaf(chain, LeafKind.CSMS).status is InstallStatus.NO_ROOT
+    charger.station.anchors[CaKind.CSMS] = lambda: (CSMS.sub1.certificate,)
+    assert charger.station.is_ca_installed(CaKind.CSMS)
+    assert charger.station.update_leaf(chain, LeafKind.CSMS).status is InstallStatus.ACCEPTED
+
+
+def test_M05_roots_follow_each_other_each_signed_by_the_one_in_office(charger: Charger, record: Record) -> None:
+    first = make("CN=First,O=Test,C=DE", begin=NOW - DAY, end=NOW + DAY)
+    second, third, other = (
+        make(f"CN={name},O=Test,C=DE", issuer, ca=True, begin=NOW - DAY, end=NOW + DAY)
+        for name, issuer in (("Second", first), ("Third", first), ("Other", CSMS.root))
+    )
+    charger.trust(CaKind.CSMS, pem(first))
+    succession = Succession(record, charger.station, lambda: True)
+
+    def install(made: Made) -> InstallStatus:
+        installation = succession.install(pem(made))
+        assert installation is not None
+        return installation.status
+
+    def trusted() -> list[list[str]]:
+        return [[each.subject.get("CN") or "" for each in group] for group in succession.trusted()]
+
+    assert install(other) is InstallStatus.INVALID_SIGNATURE
+    assert install(second) is InstallStatus.ACCEPTED
+    assert trusted() == [["Second"], ["First"]]
+    # Another one takes the place of one that was never used.
+    assert install(third) is InstallStatus.ACCEPTED
+    assert trusted() == [["Third"], ["First"]]
+    succession.worked(1)
+    assert trusted() == [["Third"], ["First"]]
+    succession.worked(0)
+    assert trusted() == [["Third"]]
+    fourth = make("CN=Fourth,O=Test,C=DE", third, ca=True, begin=NOW - DAY, end=NOW + DAY)
+    assert install(second) is InstallStatus.INVALID_SIGNATURE
+    assert install(fourth) is InstallStatus.ACCEPTED
+    assert trusted() == [["Fourth"], ["Third"]]
+    listed = succession.listed([])
+    assert [each.about.serial_number for each in listed] == [f"{each.certificate.serial:x}" for each in (fourth, third)]
+    succession.worked(0)
+    assert trusted() == [["Fourth"]]
+    assert [each.certificate.subject_der for each in (fourth,)] == [
+        each.subject_der for each in charger.store.authorities(CaKind.CSMS).certificates
+    ]
+
+
+# Contracts
+
+
+def test_C07_what_a_chain_leads_to(charger: Charger, record: Record) -> None:
+    contracts = Contracts(charger.station, record, variables(record))
+    good = contracts.look(pem(*MO.chain))
+    assert isinstance(good, Question)
+    assert (good.emaid, len(good.requests), good.chain) == ("MOLeaf", 3, "")
+    foreign = Branch("Foreign", dc="MO")
+    unknown = contracts.look(pem(*foreign.chain))
+    assert isinstance(unknown, Decision)
+    assert (unknown.accepted, unknown.certificate) == (False, "NoCertificateAvailable")
+    record.change(values={"ISO15118Ctrlr.CentralContractValidationAllowed": "true"})
+    central = contracts.look(pem(*foreign.chain))
+    assert isinstance(central, Question)
+    assert central.chain == pem(*foreign.chain)
+    old = contracts.look(pem(MO.another("Old", end=NOW - DAY), MO.sub2, MO.sub1))
+    assert isinstance(old, Decision)
+    assert old.certificate == "CertificateExpired"
+    record.change(values={"ISO15118Ctrlr.PnCEnabled": "false"})
+    off = contracts.look(pem(*MO.chain))
+    assert isinstance(off, Decision)
+    assert "PnCEnabled" in off.why
+
+
+def test_C07_offline_what_the_CSMS_said_last_counts(charger: Charger, record: Record) -> None:
+    contracts, chain = Contracts(charger.station, record, variables(record)), pem(*MO.chain)
+    assert contracts.offline(chain).status == "Unknown"
+    for status, certificate, accepted in (
+        ("Accepted", "Accepted", True),
+        ("Blocked", "ContractCancelled", False),
+        ("Accepted", "CertificateRevoked", False),
+    ):
+        contracts.told(Decision("MOLeaf", status, certificate, True))
+        assert contracts.offline(chain).accepted is accepted
+    contracts.forget()
+    record.change(values={"AuthCtrlr.OfflineTxForUnknownIdEnabled": "true"})
+    assert contracts.offline(chain).accepted
+    record.change(values={"ISO15118Ctrlr.ContractValidationOffline": "false"})
+    assert not contracts.offline(chain).accepted
