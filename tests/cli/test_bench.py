@@ -21,9 +21,9 @@ pytestmark = pytest.mark.slow
 LITTLE = ("--quick", "--json", "--seconds", "0.1", "--rounds", "1", "--rows", "300")
 
 
-def measured(what: str) -> dict[str, Any]:
+def measured(what: str, *options: str) -> dict[str, Any]:
     """The report of one command, cut as short as it goes."""
-    command = [VOLTROOT, "bench", what, *LITTLE]
+    command = [VOLTROOT, "bench", what, *LITTLE, *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     report: dict[str, Any] = json.loads(done.stdout)
@@ -106,3 +106,16 @@ def test_starting_is_measured_until_ready() -> None:
     report = measured("start")
     assert places(report, "rows", "processes") == {(0, 1), (0, 2), (300, 1), (300, 2)}
     assert all(figure["ready_s"] > 0 for figure in report["figures"])
+
+
+def test_charging_stations_are_held_speak_and_come_back_after_a_storm() -> None:
+    report = measured("ocpp", "--stations", "20")
+    systems = {"voltroot", "floor: websockets echo"}
+    profiles = {"1: password, no TLS", "3: TLS with certificates"}
+    held = [figure for figure in report["figures"] if figure["system"] in systems]
+    assert places({"figures": held}, "system", "profile") == {(one, two) for one in systems for two in profiles}
+    for figure in held:
+        assert figure["stations"] == 20
+        assert figure["lost"] == 0
+        assert min(figure[name] for name in ("messages_per_s", "storm_s", "opened_per_s")) > 0
+    assert len(report["aims"]) == 4

@@ -57,7 +57,7 @@ class Stock:
         ledger = f'[ledger]\nurl = "{self.url}"\n' if self.url else ""
         config.write_text(f'data = "{self.folder / "data"}"\n{ledger}{more}')
         options = {"--config": config, "--port": port, "--tls-port": tls_port, "--vpki-port": vpki_port}
-        options |= {"--processes": processes}
+        options |= {"--processes": processes, "--operators-port": 0}
         words = [str(word) for option in options.items() for word in option]
         server = servers.start("voltroot", [sys.executable, "-m", "voltroot", "serve", *words], port, self.folder)
         return server.wait(lambda: servers.answers(port, "GET", "/ready"))

@@ -21,6 +21,7 @@ class Options:
 
     ``postgresql`` is the address of a database on a server where others may be made; without one a server is started.
     ``iso15118`` is a virtual environment with that package, ``cbv2g`` a shared library: foreign codecs to compare with.
+    ``stations`` is how many are connected.
     """
 
     quick: bool = False
@@ -30,6 +31,7 @@ class Options:
     postgresql: str = ""
     iso15118: str = ""
     cbv2g: str = ""
+    stations: int | None = None
     began: float = field(default_factory=time.monotonic)
 
     @property

@@ -6,6 +6,7 @@ import http.client
 import os
 import pwd
 import random
+import resource
 import shutil
 import signal
 import socket
@@ -62,6 +63,10 @@ class Server:
     def cpu(self) -> float:
         """Return the seconds of processor time that it and its processes have taken."""
         return sum(map(_cpu, descendants(self.process.pid)))
+
+    def memory(self) -> int:
+        """Return the octets of memory that it and its processes have in use."""
+        return sum(map(_resident, descendants(self.process.pid)))
 
 
 def start(name: str, command: Sequence[str | Path], port: int, folder: Path, **options: Any) -> Server:
@@ -133,6 +138,14 @@ def _cpu(process: int) -> float:
         return 0.0
     user, system = stat.rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) * _TICK
+
+
+def _resident(process: int) -> int:
+    try:
+        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * resource.getpagesize()
 
 
 def _user(folder: Path) -> dict[str, Any]:

@@ -3,27 +3,48 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 import click
 
 from voltroot import __version__
-from voltroot.cli.bench import bench
-from voltroot.cli.csms import csms
-from voltroot.cli.db import db
-from voltroot.cli.demo import demo
-from voltroot.cli.doctor import doctor
-from voltroot.cli.ev import ev
-from voltroot.cli.exi import exi
-from voltroot.cli.inspect import inspect_command
-from voltroot.cli.pki import pki
-from voltroot.cli.serve import serve
-from voltroot.cli.station import station
-from voltroot.cli.verify import verify
-from voltroot.cli.vpki import vpki
 from voltroot.errors import Failure
 
+# The module of each command, and its name there.
+COMMANDS = {
+    "bench": ("bench", "bench"),
+    "csms": ("csms", "csms"),
+    "db": ("db", "db"),
+    "demo": ("demo", "demo"),
+    "doctor": ("doctor", "doctor"),
+    "ev": ("ev", "ev"),
+    "exi": ("exi", "exi"),
+    "inspect": ("inspect", "inspect_command"),
+    "pki": ("pki", "pki"),
+    "serve": ("serve", "serve"),
+    "station": ("station", "station"),
+    "verify": ("verify", "verify"),
+    "vpki": ("vpki", "vpki"),
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+
+class Commands(click.Group):
+    """Imports a command when it is called: each needs little of what the others do."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command by its name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(f"{__name__}.{module}"), attribute)
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="voltroot")
 def cli() -> None:
     """The certificates of electric-car charging: a PKI, its APIs and its tools in one program.
@@ -31,21 +52,6 @@ def cli() -> None:
     \b
     Begin with:  voltroot serve
     """
-
-
-cli.add_command(serve)
-cli.add_command(pki)
-cli.add_command(vpki)
-cli.add_command(csms)
-cli.add_command(ev)
-cli.add_command(demo)
-cli.add_command(db)
-cli.add_command(bench)
-cli.add_command(inspect_command)
-cli.add_command(verify)
-cli.add_command(station)
-cli.add_command(doctor)
-cli.add_command(exi)
 
 
 def main() -> None:

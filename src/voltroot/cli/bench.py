@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
 import click
 
-from voltroot.bench import contract, exi, issue, judge, ocsp, revoke, start, store, vpki
 from voltroot.bench.options import Options
-from voltroot.bench.report import Progress, Report
 
-Run = Callable[[Options, Progress], Report]
 Option = Callable[[Any], Any]
 
 OPTIONS = (
@@ -35,11 +33,16 @@ CODECS = (
         "--cbv2g", metavar="FILE", default="", help="A shared library with the interface of libcbv2g, likewise."
     ),
 )
+STATIONS = (
+    click.option(
+        "--stations", type=click.IntRange(1, 50_000), help="Stations that connect.  [default: 5,000; quick: 500]"
+    ),
+)
 
 
 @click.group(name="bench")
 def bench() -> None:
-    """Measure on this machine: issuing, contracts, judging, OCSP, revoking, starting, EXI.
+    """Measure on this machine: issuing, contracts, judging, OCSP, revoking, starting, EXI, charging stations.
 
     Everything runs in temporary folders (TMPDIR says where) and is removed afterwards. Without --postgresql a server is
     started where PostgreSQL is installed.
@@ -49,13 +52,17 @@ def bench() -> None:
       voltroot bench issue --quick
       voltroot bench issue --json > issue.json
       voltroot bench revoke --postgresql postgresql://postgres@127.0.0.1/postgres
+      voltroot bench ocpp --stations 1000
       voltroot bench exi --quick --iso15118 .venv-iso15118
     """
 
 
-def _add(name: str, run: Run, text: str, own: Sequence[Option] = ()) -> None:
+def _add(name: str, text: str, own: Sequence[Option] = ()) -> None:
     def command(as_json: bool, **options: Any) -> None:
-        report = run(Options(**options), lambda text: click.echo(text, err=True))
+        # Each is the module of its name, and needs little of what the others do.
+        report = import_module(f"voltroot.bench.{name}").run(
+            Options(**options), lambda text: click.echo(text, err=True)
+        )
         click.echo(json.dumps(report.document(), ensure_ascii=False) if as_json else report.text())
 
     for option in reversed((*OPTIONS, *own)):
@@ -63,12 +70,13 @@ def _add(name: str, run: Run, text: str, own: Sequence[Option] = ()) -> None:
     bench.command(name=name, help=text)(command)
 
 
-_add("exi", exi.run, "Messages encoded and decoded, beside EXICodec.jar and a codec in C.", CODECS)
-_add("issue", issue.run, "Certificates a second, beside cfssl where it is installed.")
-_add("contract", contract.run, "Contracts a second: made, and handed out to cars, beside their cryptography.")
-_add("vpki", vpki.run, "Certificates a second by the vPKI API through TLS with client certificates.")
-_add("judge", judge.run, "Chains a second that are judged, beside what their signatures alone cost.")
-_add("ocsp", ocsp.run, "OCSP answers a second: cached ones by GET and POST, and ones with a nonce.")
-_add("revoke", revoke.run, "How long revoking takes with a thousand and with a million certificates.")
-_add("start", start.run, "How long it takes from the start of the program until it is ready.")
-_add("store", store.run, "How long a charging station's store takes to answer: many roots, many leaves, cold and warm.")
+_add("exi", "Messages encoded and decoded, beside EXICodec.jar and a codec in C.", CODECS)
+_add("issue", "Certificates a second, beside cfssl where it is installed.")
+_add("contract", "Contracts a second: made, and handed out to cars, beside their cryptography.")
+_add("vpki", "Certificates a second by the vPKI API through TLS with client certificates.")
+_add("judge", "Chains a second that are judged, beside what their signatures alone cost.")
+_add("ocsp", "OCSP answers a second: cached ones by GET and POST, and ones with a nonce.")
+_add("ocpp", "Charging stations: memory, messages, connections, a storm, beside bare WebSockets.", STATIONS)
+_add("revoke", "How long revoking takes with a thousand and with a million certificates.")
+_add("start", "How long it takes from the start of the program until it is ready.")
+_add("store", "How long a charging station's store takes to answer: many roots, many leaves, cold and warm.")

@@ -20,9 +20,7 @@ _PLACES = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
 @contextlib.contextmanager
 def embedded(port: int) -> Iterator[None]:
     """Run a broker on a port of the loopback that takes everybody and keeps nothing."""
-    program = shutil.which("mosquitto") or next(
-        (path for place in _PLACES if (path := shutil.which("mosquitto", path=place))), None
-    )
+    program = find()
     if program is None:
         raise Unavailable("mosquitto is not installed: apt-get install mosquitto, or name a broker that runs")
     if _answers(port):
@@ -41,6 +39,13 @@ def embedded(port: int) -> Iterator[None]:
         finally:
             process.terminate()
             process.wait()
+
+
+def find() -> str | None:
+    """Return the path of mosquitto, or None where it is not installed."""
+    return shutil.which("mosquitto") or next(
+        (path for place in _PLACES if (path := shutil.which("mosquitto", path=place))), None
+    )
 
 
 def _wait(process: subprocess.Popen[bytes], port: int) -> None:
