@@ -115,7 +115,12 @@ def swtpm(*, tcp: bool = False) -> Iterator[Swtpm]:
     """A TPM that was just switched on for the first time; by TCP where the TSS is to reach it too."""
     made = Swtpm(port=free_port() if tcp else 0)
     try:
-        made.switch_on()
+        try:
+            made.switch_on()
+        except AssertionError:
+            # Somebody else has the port, or the one after it.
+            made.port = free_port() if tcp else 0
+            made.switch_on()
         yield made
     finally:
         with contextlib.suppress(AssertionError):

@@ -17,7 +17,8 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 
 def understood(words: list[str]) -> None:
     """Fail unless the words are a command with options that it has."""
-    command = cli.commands[words[0]]
+    command = cli.get_command(click.Context(cli), words[0])
+    assert command is not None
     with click.Context(command) as context:
         command.make_parser(context).parse_args(list(words[1:]))
 
@@ -52,6 +53,8 @@ def test_the_stations_unit_starts_it() -> None:
     unit.read(DEPLOY / "voltroot-station.service")
     program, group, *words = shlex.split(unit["Service"]["ExecStart"])
     assert (program.rpartition("/")[2], group) == ("voltroot", "station")
-    command = cli.commands[group].commands[words[0]]  # type: ignore[attr-defined]
+    commands = cli.get_command(click.Context(cli), group)
+    assert isinstance(commands, click.Group)
+    command = commands.commands[words[0]]
     with click.Context(command) as context:
         command.make_parser(context).parse_args(words[1:])

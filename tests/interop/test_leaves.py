@@ -138,9 +138,9 @@ def issue(backend: Backend, case: Case, folder: Path, name: str) -> Leaf:
     return leaf
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def issued() -> dict[Case, Leaf]:
-    """The leaves that this module's tests share."""
+    """The leaves that this module's tests share, as long as the backend that issued them."""
     return {}
 
 

@@ -186,7 +186,7 @@ def test_a_restart_of_postgresql_loses_nothing_and_needs_none_of_ours(
         for worker in workers:
             worker.join()
         assert set(outcomes) <= {200, 500}
-        assert outcomes[200] > 10
+        assert issued
         assert outcomes[500] > 0
         for name, certificate in issued.items():
             assert backend.call("GET", f"{SECC}/{name}").data["certificateData"] == certificate

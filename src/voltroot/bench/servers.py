@@ -33,6 +33,7 @@ class Server:
     port: int
     process: subprocess.Popen[bytes]
     log: Path
+    ending: signal.Signals = signal.SIGTERM
 
     def __enter__(self) -> Self:
         return self
@@ -43,7 +44,7 @@ class Server:
     def stop(self) -> None:
         """End it; one that does not go is killed."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
+            self.process.send_signal(self.ending)
             try:
                 self.process.wait(20)
             except subprocess.TimeoutExpired:
@@ -93,6 +94,7 @@ def postgresql(folder: Path) -> tuple[Server, str]:
     subprocess.run([*make, "--no-sync"], check=True, capture_output=True, **user)  # noqa: S603 -- found by its path
     command: list[str | Path] = [binaries / "postgres", "-D", data, "-p", str(port), "-k", folder, "-h", "127.0.0.1"]
     server = start("postgresql", [*command, "-c", "max_connections=200"], port, folder, **user)
+    server.ending = signal.SIGINT  # to SIGTERM it would wait until nobody is connected any more
     return server.wait(lambda: listens(port)), f"postgresql://postgres@127.0.0.1:{port}/postgres"
 
 

@@ -145,6 +145,8 @@ def list_command(
     if as_json:
         click.echo(json.dumps([_row(station) for station in stations]))
         return
+    if not stations:
+        click.echo("No such station is on record: 'voltroot csms add' puts one there.", err=True)
     for station, presence in stations:
         ids = ", ".join(station.secc_ids) or "-"
         state = f"{'since' if presence.connected else 'gone '} {presence.since:%Y-%m-%d %H:%M}" if presence else "never"

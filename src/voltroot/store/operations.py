@@ -31,6 +31,7 @@ KEPT_FOR = timedelta(days=180)
 WAITING, RUNNING, FAILED = (
     state.value for state in (OperationState.WAITING, OperationState.RUNNING, OperationState.FAILED)
 )
+_ASK = insert(operations)
 NOT_CONNECTED = "the station is not connected"
 LOST = "the process that was doing it ended: whether the station has done it is not known"
 
@@ -63,7 +64,7 @@ class SqlOperations:
                 "kind": wish.kind, "detail": "{}", "state": WAITING, "made": now, "changed": now, "deadline": deadline,
                 "outcome": "", "job": job, "patient": patience is not None,
             }  # fmt: skip
-            execute_many(connection, insert(operations), [common | {"station": each} for each in identities])
+            execute_many(connection, _ASK, [common | {"station": each} for each in identities])
             self._fail(connection, and_(operations.c.job == job, _is_absent(now)), NOT_CONNECTED)
             if wish.verb not in READING:
                 told = {"job": job, "kind": wish.verb, "stations": len(identities)}
