@@ -78,7 +78,8 @@ BRANCH, OTHER, CONTRACT = Branch(), Branch("Gridsync"), Branch("MO", dc="MO")
 def bundles(folder: Path) -> Layout:
     """One bundle for V2G, CSMS and MF, another for MO."""
     bundle = folder / "ca/v2g/V2G_CA_BUNDLE.pem"
-    authorities = dict.fromkeys(CaKind, bundle) | {MO: folder / "ca/mo/MO_CA_BUNDLE.pem"}
+    apart = {MO: folder / "ca/mo/MO_CA_BUNDLE.pem", CaKind.OEM: folder / "ca/oem/OEM_ROOT_CA.pem"}
+    authorities = dict.fromkeys(CaKind, bundle) | apart
     return replace(Layout.everest(folder), authorities=authorities)
 
 
@@ -366,7 +367,8 @@ def _order(under: UnderTest) -> None:
 @case("get_installed_certificates_and_delete_secc_leaf", one_leaf_folder)
 def _shared_leaf(under: UnderTest) -> None:
     station = under.charger.station
-    assert [each.listing for each in station.installed([*Listing])] == [*Listing]
+    listings = [each for each in Listing if each is not Listing.OEM_ROOT]
+    assert [each.listing for each in station.installed([*Listing])] == listings
     deletion = station.delete(named(BRANCH.leaf, BRANCH.sub2))
     assert deletion.status is DeleteStatus.FAILED
     assert "M04.FR.06" in deletion.reason

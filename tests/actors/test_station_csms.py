@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -24,9 +25,14 @@ from voltroot.actors.station.signings import Names, Order, Signings, renewal
 from voltroot.actors.station.state import Network, Record, State
 from voltroot.actors.station.succession import Succession
 from voltroot.actors.station.variables import TABLE, Access, Place, Status, Variables, check_given
+from voltroot.actors.station.vehicles import Query, Source, Told, Vehicles, Verdict
+from voltroot.actors.station.vehicles import Status as Known
 from voltroot.errors import Refused
+from voltroot.pki.certificates import Certificate
+from voltroot.pki.fingerprints import HashData, hash_data
 from voltroot.pki.requests import read_named_request
 from voltroot.store.stationstate import StateFile
+from world import World
 
 CSMS = Branch("CSMS", dc="")
 MO = Branch("MO", dc="MO")
@@ -242,6 +248,23 @@ def test_what_is_wanted_is_asked_for_where_it_is_not_there(charger: Charger, rec
         own.orders(LeafKind.V2G, 2)
 
 
+def test_A02_FR_27_and_A03_FR_23_of_several_V2G_roots_the_configured_one_is_asked_for(
+    charger: Charger, record: Record
+) -> None:
+    first, second = Branch(), Branch("Gridsync")
+
+    def wanted(**more: object) -> HashData | None:
+        return signings(charger, record, **more).begin(Order(LeafKind.V2G, "SECC1")).wanted
+
+    def named(branch: Branch) -> HashData:
+        return hash_data(branch.root.certificate, branch.root.certificate)
+
+    assert wanted() == named(first), "there is no other"
+    charger.trust(CaKind.V2G, first.bundle + second.bundle)
+    assert wanted() is None
+    assert wanted(v2g=[second.root.certificate]) == named(second)
+
+
 def test_a_root_that_took_over_is_an_anchor_for_what_stands_below_it(charger: Charger) -> None:
     charger.trust(CaKind.CSMS, pem(CSMS.sub1))
     key_waits(Direct(charger), CSMS.leaf, LeafKind.CSMS)
@@ -332,3 +355,75 @@ def test_C07_offline_what_the_CSMS_said_last_counts(charger: Charger, record: Re
     assert contracts.offline(chain).accepted
     record.change(values={"ISO15118Ctrlr.ContractValidationOffline": "false"})
     assert not contracts.offline(chain).accepted
+
+
+# Cars' certificates for TLS
+
+
+def test_M07_what_the_CSMS_says_is_kept_until_its_nextUpdate_and_a_week_at_most(
+    charger: Charger, record: Record
+) -> None:
+    own, clock = Vehicles(charger.station, variables(record)), charger.clock
+    chain = Branch("EV", dc="EV")
+    pairs = [(chain.leaf, chain.sub2), (chain.sub2, chain.sub1)]
+    leaf, sub = asked = [
+        Query(
+            each.certificate,
+            issuer.certificate,
+            hash_data(each.certificate, issuer.certificate),
+            Source.OCSP,
+            ("http://x",),
+        )
+        for each, issuer in pairs
+    ]
+    assert own.decide(asked, []).status == Known.FAILED, "nobody was there to ask"
+    told = [(leaf, Told(Known.GOOD, clock.now + DAY)), (sub, Told(Known.GOOD, clock.now + 30 * DAY))]
+    assert own.missing(asked) == asked
+    assert own.decide(asked, told).accepted
+    assert own.missing(asked) == []
+    assert own.decide(asked, []).accepted
+    clock.now += DAY
+    assert own.missing(asked) == [leaf]
+    assert not own.decide(asked, []).accepted
+    assert own.decide(asked, [(leaf, Told(Known.FAILED, clock.now + DAY))]).status == Known.FAILED
+    assert own.missing(asked) == [leaf], "what could not be found out is asked again"
+    verdict = own.decide(asked, [(leaf, Told(Known.REVOKED, clock.now + 30 * DAY))])
+    assert (verdict.accepted, verdict.status) == (False, "Revoked")
+    clock.now += 6 * DAY
+    assert own.missing(asked) == [sub], "a week at most"
+    assert own.decide(asked, []).status == Known.REVOKED
+    assert own.decide(asked, [(leaf, Told(Known.UNKNOWN, clock.now))]).status == Known.UNKNOWN
+
+
+def test_a_cars_chain_has_to_be_one_for_TLS_below_a_root_for_cars_and_valid_now(
+    charger: Charger, record: Record, world: World
+) -> None:
+    own, clock = Vehicles(charger.station, variables(record)), charger.clock
+    car, secc = (world.chain(world.issue(profile, "WVWV123456789ABCDEF7")) for profile in ("VEHICLE_20", "SECC_20"))
+    leaf, text = car[0], pem_of(car[:-1])
+    clock.now = leaf.not_before + DAY
+    assert refusal(own.look(text)) == "IssuerNotFound"
+    charger.trust(CaKind.MO, car[-1].pem)
+    assert refusal(own.look(text)) == "IssuerNotFound", "what vouches for contracts vouches for no car"
+    charger.trust(CaKind.OEM, car[-1].pem + secc[-1].pem)
+    found = own.look(text)
+    assert isinstance(found, tuple)
+    assert [(each.certificate, each.source, each.urls) for each in found] == [
+        (each, Source.OCSP, each.ocsp_addresses) for each in car[:-1]
+    ]
+    assert refusal(own.look(pem_of(secc[:-1]))) == "InvalidChain", "a station is no car"
+    assert refusal(own.look(leaf.pem)) == "IssuerNotFound", "without its sub-CAs"
+    for moment in (leaf.not_before - DAY, leaf.not_after + DAY):
+        clock.now = moment
+        assert refusal(own.look(text)) == "Expired"
+
+
+def pem_of(chain: Sequence[Certificate]) -> str:
+    return "".join(each.pem for each in chain)
+
+
+def refusal(found: object) -> str:
+    assert isinstance(found, Verdict)
+    assert not found.accepted
+    assert found.why
+    return found.status

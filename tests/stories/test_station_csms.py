@@ -143,6 +143,26 @@ def test_a_car_gets_its_contract_through_the_station_pays_and_is_refused_once_it
         eventually(lambda: running.client.authorize(chain)["certificateStatus"] == "CertificateRevoked")
 
 
+@pytest.mark.parametrize("version", [OCPP_2_0_1, OCPP_2_1])
+def test_M07_a_car_with_a_revoked_certificate_for_TLS_is_refused(office: Office, tmp_path: Path, version: str) -> None:
+    running, world = station(office, tmp_path, f"TLS{version[-3:]}", versions=(version,)), office.world
+    running.trust(CaKind.OEM, world.issuers.standing().current("oem-root-20").certificate)
+    good, revoked = (world.issue("VEHICLE_20", f"WVWV12345678{len(version)}ABCDE{n}") for n in (1, 2))
+    world.authority.revoke([revoked], Reason.KEY_COMPROMISE, door="test")
+
+    def admit(entry: Any) -> dict[str, Any]:
+        return running.client.admit("".join(each.pem for each in world.chain(entry)[:-1]))
+
+    with running.run():
+        eventually(lambda: running.client.status()["accepted"])
+        assert admit(good) == {"accepted": True, "status": "Good", "why": ""}
+        told = admit(revoked)
+        assert (told["accepted"], told["status"]) == (False, "Revoked")
+        assert "it is revoked" in told["why"]
+        other = admit(world.issue("CONTRACT_20", f"DEABCC1234567{len(version)}"))
+        assert (other["accepted"], other["status"]) == (False, "IssuerNotFound")
+
+
 def test_what_Josev_asks_for_goes_to_the_CSMS_and_a_kill_does_not_lose_it(office: Office, tmp_path: Path) -> None:
     """``josev.forward``: from generate_csr over MQTT to the certificate in the store."""
     (tmp_path / "password").write_text(PASSWORD)

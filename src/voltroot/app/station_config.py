@@ -106,8 +106,9 @@ class CsmsTable(Section, frozen=True):
     """The CSMS: its address, to which the identity is appended, and how the station is let in.
 
     ``serial_number`` is the CN of its certificate, the identity unless given; ``secc_ids`` are those of EVSE 1, 2 and
-    so on. ``wants`` are the certificates that it asks for where it has none. ``device_keys`` makes keys in the device
-    of [keys] where there is one. ``variables`` are first values of OCPP's configuration variables.
+    so on. ``wants`` are the certificates that it asks for where it has none. ``v2g_root`` has the V2G root that those
+    for cars are to stand below, one of each edition. ``device_keys`` makes keys in the device of [keys] if there is
+    one. ``variables`` are first values of OCPP's configuration variables.
     """
 
     url: Annotated[str, Meta(pattern="^(wss?://[!-~]+)?$", max_length=512)] = ""
@@ -120,6 +121,7 @@ class CsmsTable(Section, frozen=True):
     country: Annotated[str, Meta(pattern="^[A-Z]{2}$")] = "DE"
     secc_ids: tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...] = ()
     wants: tuple[Literal["ChargingStationCertificate", "V2GCertificate", "V2G20Certificate"], ...] = ()
+    v2g_root: str = ""
     device_keys: bool = True
     model: Annotated[str, Meta(min_length=1, max_length=20)] = "Voltroot"
     vendor: Annotated[str, Meta(min_length=1, max_length=50)] = "Voltroot"

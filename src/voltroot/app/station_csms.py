@@ -14,21 +14,23 @@ from voltroot.actors.station.applications import Applications
 from voltroot.actors.station.contracts import Contracts, Decision
 from voltroot.actors.station.networks import PRIORITY, Attempts, Networks, Trouble
 from voltroot.actors.station.outcomes import Installation, InstallStatus
-from voltroot.actors.station.ports import Leaf, LeafKind
+from voltroot.actors.station.ports import Leaf, LeafKind, is_root
 from voltroot.actors.station.presenting import Presenting
 from voltroot.actors.station.signings import Names, Signings
 from voltroot.actors.station.state import Network, Record
 from voltroot.actors.station.station import Station
 from voltroot.actors.station.succession import Succession
 from voltroot.actors.station.variables import Variables
+from voltroot.actors.station.vehicles import Vehicles, Verdict
 from voltroot.apis.car.server import Server as CarServer
 from voltroot.apis.ocpp.station import wire
 from voltroot.apis.ocpp.station.link import Link
 from voltroot.apis.ocpp.station.server import Parts, Reply, Server
 from voltroot.apis.ocpp.station.telling import Hardware
 from voltroot.app.config import read_secret
+from voltroot.app.pemfiles import read_certificates
 from voltroot.app.station_config import StationConfig
-from voltroot.errors import Malformed, Unavailable
+from voltroot.errors import Malformed, Refused, Unavailable
 from voltroot.keys.tls import lend
 from voltroot.ocppj.frames import Payload
 from voltroot.ocppj.schemas import Version
@@ -103,12 +105,15 @@ class StationCsms:
         in_device = table.device_keys and keyring is not None
         wants = [wire.USES[each] for each in table.wants]
         names = Names(serial, table.country, evses)
-        signings = Signings(station, record, variables, names, device=in_device, wants=wants)
+        v2g = _roots(table.v2g_root) if table.v2g_root else []
+        signings = Signings(station, record, variables, names, device=in_device, wants=wants, v2g=v2g)
         contracts = Contracts(station, record, variables)
         self._succession = Succession(
             record, station, lambda: variables.is_on("SecurityCtrlr.AdditionalRootCertificateCheck")
         )
-        parts = Parts(station, record, variables, networks, signings, contracts, self._succession)
+        parts = Parts(
+            station, record, variables, networks, signings, contracts, self._succession, Vehicles(station, variables)
+        )
         self.server = Server(parts, Hardware(table.model, table.vendor, serial, table.firmware, evses))
         self._shown: Leaf | None = None
         self._slot = self._trusting = self._ended = 0
@@ -201,6 +206,10 @@ class StationCsms:
     def authorize(self, chain: str) -> Awaitable[Decision]:
         """Decide whether a car may charge."""
         return self.server.cars.authorize(self.server.link, chain)
+
+    def admit(self, chain: str) -> Awaitable[Verdict]:
+        """Decide whether a car's certificate for TLS will do."""
+        return self.server.cars.admit(self.server.link, chain)
 
     async def certify(self, csr: str) -> Installation:
         """Have the CSMS sign a request whose key is here; one that is answered already is not asked again."""
@@ -308,3 +317,10 @@ class StationCsms:
         for outcome in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(outcome, Exception):
                 log.error("ocpp.failed", exc_info=outcome)
+
+
+def _roots(path: str) -> list[Certificate]:
+    found = read_certificates(path)
+    if not all(map(is_root, found)):
+        raise Refused(f"csms.v2g_root: {path} holds a certificate that is no root")
+    return found

@@ -12,6 +12,7 @@ import pytest
 from voltroot import errors as failures
 from voltroot.actors.station.contracts import Decision
 from voltroot.actors.station.outcomes import Installation, InstallStatus
+from voltroot.actors.station.vehicles import Verdict
 from voltroot.apis.car import errors
 from voltroot.apis.car.server import Server
 
@@ -33,6 +34,9 @@ class Desk:
 
     async def authorize(self, chain: str) -> Decision:
         return Decision(chain, "Accepted", "Accepted", True)
+
+    async def admit(self, chain: str) -> Verdict:
+        return Verdict(False, "Revoked", chain)
 
     async def certify(self, csr: str) -> Installation:
         return Installation(InstallStatus.NO_ROOT, csr)
@@ -59,6 +63,7 @@ def ask(method: str, path: str, body: bytes | None = None, *, failure: Exception
     [
         ("/installation", {"action": "Install"}, {"action": "Install"}),
         ("/certification", {"csr": "x"}, {"status": "NoRootCertificateInstalled", "reason": "x"}),
+        ("/vehicle", {"chain": "x"}, {"accepted": False, "status": "Revoked", "why": "x"}),
         ("/key", {"type": "V2GCertificate"}, {"status": "Accepted", "reason": "V2GCertificate None"}),
         ("/key", {"type": "V2GCertificate", "evse": 2}, {"status": "Accepted", "reason": "V2GCertificate 2"}),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import itertools
 import socket
 import ssl
 import time
@@ -330,6 +331,21 @@ def test_TC_A_12_each_SeccId_gets_its_certificate(
     assert [len(each["childCertificateHashData"]) for each in found] == [2, 2]
 
 
+def test_A02_FR_27_the_V2G_root_that_is_wanted_is_named(csms: RawCsms, tmp_path: Path) -> None:
+    wanted, other, port = tmp_path / "wanted.pem", from_factory("x")[0][1], csms.listen(2)
+    wanted.write_text(csms.root("v2g-root-2").pem + csms.root("v2g-root-20").pem)
+    running = made(csms, tmp_path / "station", port, v2g_root=str(wanted), versions=(OCPP_2_1,))
+    running.trust(CaKind.V2G, other)
+    with running.run():
+        station = csms.accept_booted(port)
+        for message, label in (("SignV2GCertificate", "v2g-root-2"), ("SignV2G20Certificate", "v2g-root-20")):
+            asked = trigger(station, message, evse={"id": 1})
+            assert asked["hashRootCertificate"] == named(csms.root(label))
+    wanted.write_text(csms.root("v2g-root-2").pem + from_factory("x")[0][0].pem)
+    with pytest.raises(Refused, match="no root"), running.run():
+        pass
+
+
 def test_a_trigger_without_an_evse_asks_for_all_and_one_for_no_evse_is_rejected(station: Session) -> None:
     first = trigger(station, "SignV2GCertificate")
     second = station.expect("SignCertificate", ACCEPTED)
@@ -531,6 +547,28 @@ def test_TC_M_01_to_04_and_20_a_root_is_installed_listed_and_deleted(
     assert named(root) not in [each["certificateHashData"] for each in ids(station).get(kind, ())]
 
 
+def test_TC_M_101_an_OEM_root_is_installed_listed_and_deleted_and_no_anchor_for_what_is_no_cars(
+    csms: RawCsms, station: Session
+) -> None:
+    root, kind = csms.root("v2g-root-20"), "OEMRootCertificate"
+    assert station.call("InstallCertificate", {"certificateType": kind, "certificate": root.pem}) == ACCEPTED
+    place = station.running.folder / "certs/ca/oem/OEM_ROOT_CA.pem"
+    assert certificates(place.read_text()) == [root]
+    assert [each["certificateHashData"] for each in ids(station, kind)[kind]] == [named(root)]
+    # What it has issued to stations is of no known root.
+    asked = trigger(station, "SignV2G20Certificate", evse={"id": 1})
+    assert signed(station, asked, csms.sign(asked["csr"], "SECC_20"))["status"] == "Rejected"
+    event(station, "InvalidChargingStationCertificate")
+    assert station.call("DeleteCertificate", {"certificateHashData": named(root)}) == ACCEPTED
+    assert kind not in ids(station)
+
+
+@pytest.mark.parametrize("station", [OCPP_2_0_1], indirect=True)
+def test_over_OCPP_2_0_1_an_OEM_root_is_not_known(csms: RawCsms, station: Session) -> None:
+    station.running.trust(CaKind.OEM, csms.root("oem-root-20"))
+    assert set(ids(station)) == {"CSMSRootCertificate", "V2GRootCertificate", "MORootCertificate"}
+
+
 def test_TC_M_07_what_is_no_valid_root_is_rejected_and_not_listed(csms: RawCsms, station: Session) -> None:
     before = ids(station)
     expired, later = (_root(NOW + offset) for offset in (-400 * DAY, 400 * DAY))
@@ -541,8 +579,6 @@ def test_TC_M_07_what_is_no_valid_root_is_rejected_and_not_listed(csms: RawCsms,
             answer = station.call("InstallCertificate", {"certificateType": kind, "certificate": text})
             assert answer["status"] == "Rejected"
             assert answer["statusInfo"]["reasonCode"] == "InvalidCertificate"
-    oem = {"certificateType": "OEMRootCertificate", "certificate": csms.root("oem-root-20").pem}
-    assert station.call("InstallCertificate", oem)["statusInfo"]["reasonCode"] == "UnsupportedParam"
     assert ids(station) == before
 
 
@@ -724,6 +760,38 @@ def test_TC_C_53_and_54_offline_only_what_was_accepted_before_may_charge(
         off = Place("ISO15118Ctrlr", "ContractValidationOffline")
         machine.csms._variables.set(off, "false")
         assert not running.client.authorize(contract)["accepted"]
+
+
+# M07: cars' certificates for TLS
+
+
+def test_M07_the_status_of_each_certificate_of_a_car_is_asked_for_where_it_says_and_once(
+    csms: RawCsms, station: Session
+) -> None:
+    station.running.trust(CaKind.OEM, csms.root("oem-root-20"))
+    chain = csms.world.chain(csms.world.issue("VEHICLE_20", "WVWV123456789ABCDEF7"))
+    text, client = "".join(each.pem for each in chain[:-1]), station.running.client
+    assert set_variable(station, "ISO15118Ctrlr.CertificateStatusSource", "LDAP") == "Rejected"
+    assert set_variable(station, "ISO15118Ctrlr.CertificateStatusSource", "CRL") == "Accepted"
+    admitted = asking(lambda: client.admit(text))
+    requests = station.expect("GetCertificateChainStatus")["certificateStatusRequests"]
+    expected = [wire.hash_data(hash_data(each, issuer)) for each, issuer in itertools.pairwise(chain)]
+    assert [each["certificateHashData"] for each in requests] == expected
+    assert [each["source"] for each in requests] == ["CRL"] * 3
+    assert [each["urls"] for each in requests] == [[*each.crl_addresses] for each in chain[:-1]]
+    # In any order, and written as some do.
+    until = {"status": "Good", "nextUpdate": "2099-12-31t12:00:00z"}
+    told = [{**each, **until} for each in reversed(requests)]
+    for each in told:
+        each.pop("urls")
+        about = each["certificateHashData"]
+        each["certificateHashData"] = about | {"serialNumber": about["serialNumber"].upper().zfill(40)}
+    station.reply({"certificateStatus": told})
+    assert admitted.result(10) == {"accepted": True, "status": "Good", "why": ""}
+    # Nobody answers now.
+    assert client.admit(text)["accepted"]
+    with pytest.raises(Refused, match="PEM"):
+        client.admit("rubbish")
 
 
 def test_an_expired_contract_is_refused_without_asking(csms: RawCsms, station: Session) -> None:

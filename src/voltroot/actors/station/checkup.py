@@ -186,9 +186,11 @@ def _contract_root(*, of_20: bool) -> Check:
 
 
 def _vehicle_root(station: Station) -> Iterator[Lack]:
-    if not _valid_roots(station, CaKind.V2G, of_20=True):
-        text = "no V2G root of ISO 15118-20 is valid: no vehicle certificate can be checked, and TLS 1.3 needs that"
-        yield Lack(text, "install the V2G root of ISO 15118-20, and the OEMs' roots beside it")
+    if not any(_valid_roots(station, kind, of_20=True) for kind in (CaKind.OEM, CaKind.V2G)):
+        text = (
+            "no OEM or V2G root of ISO 15118-20 is valid: no vehicle certificate can be checked, and TLS 1.3 needs that"
+        )
+        yield Lack(text, "install the OEMs' roots: by the CSMS with InstallCertificate (OEMRootCertificate, OCPP 2.1)")
 
 
 def _mo_root(*, of_20: bool) -> Check:

@@ -22,6 +22,7 @@ LISTINGS = {
     Listing.MO_ROOT: CaKind.MO,
     Listing.CSMS_ROOT: CaKind.CSMS,
     Listing.MF_ROOT: CaKind.MF,
+    Listing.OEM_ROOT: CaKind.OEM,
 }
 
 

@@ -166,6 +166,7 @@ class Listing(StrEnum):
     MO_ROOT = "MORootCertificate"
     CSMS_ROOT = "CSMSRootCertificate"
     MF_ROOT = "MFRootCertificate"
+    OEM_ROOT = "OEMRootCertificate"
     V2G_CHAIN = "V2GCertificateChain"
 
 

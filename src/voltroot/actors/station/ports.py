@@ -19,12 +19,16 @@ _REMEMBERED = 256  # names
 
 
 class CaKind(StrEnum):
-    """Whom a trusted CA speaks for: cars and stations, contracts, the CSMS, the station's manufacturer."""
+    """Whom a trusted CA speaks for: cars and stations, contracts, the CSMS, the station's manufacturer, cars' makers.
+
+    The last of them is ours: EVerest has no place for it.
+    """
 
     V2G = "V2G"
     MO = "MO"
     CSMS = "CSMS"
     MF = "MF"
+    OEM = "OEM"
 
 
 class LeafKind(StrEnum):

@@ -61,7 +61,8 @@ class Taken(NamedTuple):
 
 class Signings:
     """Makes requests with a new key each (A02.FR.02) and keeps them until they are answered. ``device`` makes keys in
-    the keyring. ``wants`` are the kinds that are asked for where there is none yet. For one thread at a time."""
+    the keyring. ``wants`` are the kinds that are asked for where there is none yet. ``v2g`` are the V2G roots to ask
+    for certificates below, where several are installed. For one thread at a time."""
 
     def __init__(
         self,
@@ -72,6 +73,7 @@ class Signings:
         *,
         device: bool = False,
         wants: Sequence[LeafKind] = (),
+        v2g: Sequence[Certificate] = (),
     ) -> None:
         self._station = station
         self._record = record
@@ -79,6 +81,7 @@ class Signings:
         self._names = names
         self._device = device
         self._wants = wants
+        self._v2g = v2g
         self._not_before: dict[tuple[LeafKind, str], datetime] = {}
         for asked in record.state.asked:
             if (key := self._key(asked)) is not None:
@@ -242,12 +245,14 @@ class Signings:
         return asked
 
     def _only_root(self, order: Order) -> HashData | None:
-        """Name the V2G root where only one of the right kind is here (A02.FR.27)."""
+        """Name the V2G root where only one of the right kind is configured, or is here (A02.FR.27, A03.FR.23)."""
         if order.kind not in FOR_CARS:
             return None
-        roots = self._station.store.authorities(CaKind.V2G).roots
-        fit = [each for each in roots if is_of_20(each) is (order.kind is LeafKind.V2G20)]
-        return hash_data(fit[0], fit[0]) if len(fit) == 1 else None
+        for roots in (self._v2g, self._station.store.authorities(CaKind.V2G).roots):
+            fit = [each for each in roots if is_of_20(each) is (order.kind is LeafKind.V2G20)]
+            if len(fit) == 1:
+                return hash_data(fit[0], fit[0])
+        return None
 
     def _later(self, kind: LeafKind, name: str) -> None:
         """By itself the station does not ask for this for a while."""

@@ -113,6 +113,7 @@ TABLE: tuple[Row, ...] = (
     Row(ISO15118, "CentralContractValidationAllowed", "boolean", _RW, "false"),
     Row(ISO15118, "V2GCertificateInstallationEnabled", "boolean", _RW, "true"),
     Row(ISO15118, "ContractCertificateInstallationEnabled", "boolean", _RW, "true"),
+    Row(ISO15118, "CertificateStatusSource", "OptionList", _RW, "OCSP", options="OCSP,CRL"),
     Row(ISO15118, "SeccId", "string", _RW, "", each=True, most=64),
     Row(ISO15118, "OrganizationName", "string", _RW, "", most=64),
     Row(ISO15118, "CountryName", "string", _RW, "", most=2),
@@ -247,6 +248,8 @@ def _objection(row: Row, value: str) -> str | None:
                 return "write a number"
             if (row.least is not None and int(value) < row.least) or (row.most is not None and int(value) > row.most):
                 return f"write a number from {row.least} to {row.most}"
+        case "OptionList" if value not in row.options.split(","):
+            return f"write one of {row.options}"
         case "string":
             least = SHORTEST_PASSWORD if row.name == "BasicAuthPassword" else 0
             if not least <= len(value) <= (row.most or LONGEST_VALUE) or not value.isprintable():

@@ -29,6 +29,10 @@ class Client:
         """Return whether a car may charge, by its contract chain in PEM."""
         return self._call("POST", "/authorization", {"chain": chain})
 
+    def admit(self, chain: str) -> dict[str, Any]:
+        """Return whether a car's certificate for TLS of ISO 15118-20 will do, by its chain in PEM."""
+        return self._call("POST", "/vehicle", {"chain": chain})
+
     def certify(self, csr: str) -> dict[str, Any]:
         """Have the CSMS sign a request, and the station install the certificate; returns status and reason."""
         return self._call("POST", "/certification", {"csr": csr})

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from voltroot.actors.station.contracts import Decision
 from voltroot.actors.station.outcomes import Installation
+from voltroot.actors.station.vehicles import Verdict
 from voltroot.apis.bodies import read_body
 from voltroot.apis.car import errors
 from voltroot.errors import Failure, Malformed, NotFound
@@ -24,7 +25,7 @@ JSON = "application/json"
 
 
 class Chain(Struct, frozen=True):
-    """A contract certificate with those above it in PEM, leaf first."""
+    """A car's certificate, for a contract or for TLS, with those above it in PEM, leaf first."""
 
     chain: str
 
@@ -57,6 +58,10 @@ class Desk(Protocol):
         """Decide whether a car may charge."""
         ...
 
+    def admit(self, chain: str) -> Awaitable[Verdict]:
+        """Decide whether a car's certificate for TLS will do."""
+        ...
+
     def certify(self, csr: str) -> Awaitable[Installation]:
         """Have the CSMS sign a request, and install the certificate."""
         ...
@@ -77,6 +82,7 @@ class Server:
             ("POST", "/authorization"): self._authorize,
             ("POST", "/certification"): self._certify,
             ("POST", "/key"): self._renew,
+            ("POST", "/vehicle"): self._admit,
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -117,6 +123,10 @@ class Server:
             "online": decision.online,
             "why": decision.why,
         }
+
+    async def _admit(self, body: bytes) -> Any:
+        verdict = await self._desk.admit(_read(body, Chain).chain)
+        return {"accepted": verdict.accepted, "status": verdict.status, "why": verdict.why}
 
     async def _certify(self, body: bytes) -> Any:
         return _told(await self._desk.certify(_read(body, Csr).csr))

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from voltroot.actors.station.ports import CaKind
 from voltroot.apis.everest import wire
 from voltroot.apis.everest.wire import Command
 
@@ -37,7 +36,7 @@ class Exchange(NamedTuple):
 @cache
 def document() -> str:
     """Return the description as JSON."""
-    types = [CaKind, wire.LeafRequest, wire.LeafResult, wire.Modules]
+    types = [wire.CaType, wire.LeafRequest, wire.LeafResult, wire.Modules]
     (ca, leaf, result, modules), schemas = msgspec.json.schema_components(types, ref_template=REFERENCE)
     exchanges = _exchanges(ca, leaf, result, modules)
     described = {

@@ -55,11 +55,11 @@ class Client:
 
     def is_ca_certificate_installed(self, kind: CaKind) -> bool:
         """Ask whether there is a CA certificate of a kind."""
-        return wire.read(self._ask(Command.IS_CA_INSTALLED, kind), bool)
+        return wire.read(self._ask(Command.IS_CA_INSTALLED, wire.CaType(kind)), bool)
 
     def get_verify_location(self, kind: CaKind) -> Path | None:
         """Ask for the file or folder to verify peers with; EVerest writes it without quotes."""
-        octets = self._ask(Command.VERIFY_LOCATION, kind)
+        octets = self._ask(Command.VERIFY_LOCATION, wire.CaType(kind))
         try:
             text = msgspec.json.decode(octets, type=str)
         except msgspec.MsgspecError:

@@ -12,6 +12,7 @@ from pathlib import Path
 from msgspec import UNSET, UnsetType
 
 from voltroot.actors.station.outcomes import LeafInfo, LeafStatus
+from voltroot.actors.station.ports import CaKind
 from voltroot.actors.station.station import Station
 from voltroot.apis.everest import errors, wire
 from voltroot.apis.everest.wire import Command, Encoding
@@ -102,9 +103,10 @@ class Server:
     def _answer(self, command: Command, argument: wire.Argument) -> bytes:
         if isinstance(argument, wire.LeafRequest):
             return wire.write(self._leaf(argument))
+        kind = CaKind(argument)
         if command is Command.IS_CA_INSTALLED:
-            return wire.write(self._station.is_ca_installed(argument))
-        location = self._station.verify_location(argument)
+            return wire.write(self._station.is_ca_installed(kind))
+        location = self._station.verify_location(kind)
         return wire.write("" if location is None else str(location))
 
     def _leaf(self, asked: wire.LeafRequest) -> wire.LeafResult:

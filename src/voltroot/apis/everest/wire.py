@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from voltroot.actors.station.outcomes import LeafStatus
-from voltroot.actors.station.ports import CaKind, LeafKind
+from voltroot.actors.station.ports import LeafKind
 from voltroot.errors import Malformed, Refused, TooLarge
 from voltroot.pki.fingerprints import HashAlgorithm
 
@@ -35,6 +35,15 @@ class Command(StrEnum):
     IS_CA_INSTALLED = "is_ca_certificate_installed"
     LEAF_INFO = "get_leaf_certificate_info"
     VERIFY_LOCATION = "get_verify_location"
+
+
+class CaType(StrEnum):
+    """CaCertificateType: the station's CaKind but for the OEMs', of which EVerest knows nothing."""
+
+    V2G = "V2G"
+    MO = "MO"
+    CSMS = "CSMS"
+    MF = "MF"
 
 
 class Encoding(StrEnum):
@@ -71,11 +80,11 @@ class LeafRequest(Struct, frozen=True):
     include_ocsp: bool
 
 
-Argument = CaKind | LeafRequest
+Argument = CaType | LeafRequest
 REQUESTS: dict[Command, Any] = {
-    Command.IS_CA_INSTALLED: Envelope[CaKind],
+    Command.IS_CA_INSTALLED: Envelope[CaType],
     Command.LEAF_INFO: Envelope[LeafRequest],
-    Command.VERIFY_LOCATION: Envelope[CaKind],
+    Command.VERIFY_LOCATION: Envelope[CaType],
 }
 
 Hash = Annotated[str, Meta(max_length=128)]

@@ -12,9 +12,10 @@ from voltroot.actors.station.station import Station
 from voltroot.actors.station.succession import Succession
 from voltroot.apis.ocpp.station import wire
 from voltroot.apis.ocpp.station.link import Turn
-from voltroot.apis.ocpp.wire import hash_data
+from voltroot.apis.ocpp.wire import KINDS, hash_data
 from voltroot.errors import Failure
 from voltroot.ocppj.frames import Payload
+from voltroot.ocppj.schemas import Version
 from voltroot.pki.fingerprints import HashData
 
 log = logging.getLogger("voltroot")
@@ -32,8 +33,6 @@ class Installing:
     async def install(self, payload: Payload) -> Payload:
         """Answer InstallCertificate."""
         kind, text = payload["certificateType"], payload["certificate"]
-        if kind not in wire.ROOTS:
-            return wire.said("Rejected", "UnsupportedParam", f"{kind} has no place in this station's store")
         installation = await self._turn.take(self._install, wire.ROOTS[kind], text)
         status, why = installation
         log.info("root.installed" if not why else "root.rejected", extra={"kind": kind, "status": status, "why": why})
@@ -45,10 +44,10 @@ class Installing:
         log.info("certificate.deleted", extra={"status": deletion.status.value, "why": deletion.reason})
         return wire.deleted(deletion)
 
-    async def inventory(self, payload: Payload) -> Payload:
-        """Answer GetInstalledCertificateIds: without types all of them (M03.FR.04)."""
-        kinds = payload.get("certificateType", [*wire.LISTINGS])
-        found = await self._turn.take(self._list, [wire.LISTINGS[kind] for kind in kinds if kind in wire.LISTINGS])
+    async def inventory(self, payload: Payload, version: Version) -> Payload:
+        """Answer GetInstalledCertificateIds: without types all of them that the version knows (M03.FR.04)."""
+        kinds = payload.get("certificateType", KINDS[version])
+        found = await self._turn.take(self._list, [wire.LISTINGS[kind] for kind in kinds])
         return wire.listed(found)
 
     def _install(self, kind: CaKind, text: str) -> Installation:

@@ -19,6 +19,7 @@ from voltroot.actors.station.state import Record
 from voltroot.actors.station.station import Station
 from voltroot.actors.station.succession import Succession
 from voltroot.actors.station.variables import Variables
+from voltroot.actors.station.vehicles import Vehicles
 from voltroot.apis.ocpp.station import wire
 from voltroot.apis.ocpp.station.cars import Cars
 from voltroot.apis.ocpp.station.installing import Installing
@@ -93,6 +94,7 @@ class Parts:
     signings: Signings
     contracts: Contracts
     succession: Succession
+    vehicles: Vehicles
 
 
 class Server:
@@ -104,7 +106,7 @@ class Server:
         self.turn = Turn()
         self.telling = Telling(parts.record, parts.variables, hardware, station.now, self.turn)
         self.signing = Signing(parts.signings, self.turn, self.telling.note)
-        self.cars = Cars(parts.contracts, parts.variables, self.turn)
+        self.cars = Cars(parts.contracts, parts.vehicles, parts.variables, self.turn)
         self._installing = Installing(station, parts.succession, parts.networks, self.turn)
         self._stapling = Stapling(station, self.turn)
         capacity = station.rules.most_certificates
@@ -214,7 +216,7 @@ class Server:
         return Reply(await self._installing.delete(payload))
 
     async def _list(self, link: Link, payload: Payload) -> Reply:
-        return Reply(await self._installing.inventory(payload))
+        return Reply(await self._installing.inventory(payload, link.version))
 
     async def _get(self, link: Link, payload: Payload) -> Reply:
         return Reply(await self._reports.get(payload))

@@ -21,6 +21,7 @@ from voltroot.actors.station.outcomes import (
 from voltroot.actors.station.ports import CaKind, LeafKind
 from voltroot.actors.station.state import Asked, Network
 from voltroot.actors.station.variables import Access, Answer, Place, Row
+from voltroot.actors.station.vehicles import Query, Status, Told
 from voltroot.apis.ocpp import wire
 from voltroot.errors import Malformed
 from voltroot.ocppj.frames import Payload
@@ -34,12 +35,13 @@ USES = {
     "V2G20Certificate": LeafKind.V2G20,
 }
 _NAMES = {kind: name for name, kind in USES.items()}
-# InstallCertificateUseEnumType
+# InstallCertificateUseEnumType; the OEM's is of 2.1.
 ROOTS = {
     "V2GRootCertificate": CaKind.V2G,
     "MORootCertificate": CaKind.MO,
     "CSMSRootCertificate": CaKind.CSMS,
     "ManufacturerRootCertificate": CaKind.MF,
+    "OEMRootCertificate": CaKind.OEM,
 }
 # GetCertificateIdUseEnumType: the manufacturer's has another name in EVerest.
 LISTINGS = {
@@ -48,12 +50,15 @@ LISTINGS = {
     "CSMSRootCertificate": Listing.CSMS_ROOT,
     "V2GCertificateChain": Listing.V2G_CHAIN,
     "ManufacturerRootCertificate": Listing.MF_ROOT,
+    "OEMRootCertificate": Listing.OEM_ROOT,
 }
 _LISTED = {listing: name for name, listing in LISTINGS.items()}
 MOST_CHILDREN = 4
 # The most characters of Authorize's certificate.
 LONGEST_CHAIN = {Version.V2_0_1: 5_500, Version.V2_1: 10_000}
 LONGEST_URL = {Version.V2_0_1: 512, Version.V2_1: 2_000}
+# Entries of GetCertificateChainStatusRequest, and addresses in each.
+MOST_STATUSES, MOST_URLS = 4, 5
 # OCPPVersionEnumType; "" leaves it to the CSMS.
 VERSIONS = {"OCPP20": "", "OCPP201": Version.V2_0_1, "OCPP21": Version.V2_1}
 LONGEST_REASON, LONGEST_INFO = 20, 512
@@ -153,6 +158,29 @@ def authorize(question: Question) -> Payload:
 def authorized(emaid: str, payload: Payload) -> Decision:
     """Read AuthorizeResponse."""
     return Decision(emaid, payload["idTokenInfo"]["status"], payload.get("certificateStatus"), True)
+
+
+def chain_status(asked: Iterable[Query]) -> Payload:
+    """Return GetCertificateChainStatusRequest."""
+    return {
+        "certificateStatusRequests": [
+            {
+                "certificateHashData": hash_data(each.about),
+                "source": each.source.value,
+                "urls": [*each.urls[:MOST_URLS]],
+            }
+            for each in asked
+        ]
+    }
+
+
+def chain_statuses(payload: Payload, asked: Sequence[Query]) -> Iterator[tuple[Query, Told]]:
+    """Read GetCertificateChainStatusResponse; what is about something else is passed over."""
+    for each in payload["certificateStatus"]:
+        about = wire.hash_data(each["certificateHashData"]).plain
+        query = next((one for one in asked if one.about.plain == about), None)
+        if query is not None:
+            yield query, Told(Status(each["status"]), datetime.fromisoformat(each["nextUpdate"].upper()))
 
 
 def network(payload: Payload) -> Network:
