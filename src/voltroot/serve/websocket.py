@@ -34,6 +34,9 @@ LARGEST = 1 << 18  # octets of a message
 MOST_QUEUED = 4  # messages read ahead of the one that is worked on
 PING_EVERY, PING_WITHIN = 60, 60  # seconds of silence: whose connection is half open is noticed after both
 OPEN_WITHIN = 60  # what is left half-way costs its whole handshake again
+# Connections that the kernel keeps until they are taken, up to a limit of its own; it drops the next ones, and their
+# stations try again later and later.
+MOST_WAITING = 10_000
 MOST_ARRIVING = 10_000  # connections that wait to be judged; the next are told to come later
 JUDGES = 4
 RETRY_AFTER = "10"
@@ -194,6 +197,7 @@ class Gateway:
         return await serve(
             self._station,
             sock=listener,
+            backlog=MOST_WAITING,
             ssl=context,
             process_request=judge,
             select_subprotocol=_subprotocol,
