@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from voltroot.actors.station import admission
@@ -57,7 +56,10 @@ class Contracts:
         Malformed or TooLarge where the text is no chain.
         """
         emaid = admission.read_certificates(text)[0].subject.get("CN") or ""
-        refuse: Callable[..., Decision] = lambda status, why: Decision(emaid, "Invalid", status, False, why)  # noqa: E731
+
+        def refuse(status: str | None, why: str, allowed: str = "Invalid") -> Decision:
+            return Decision(emaid, allowed, status, False, why)
+
         if not emaid:
             return refuse(_BROKEN, "the certificate names no contract")
         if not self._variables.is_on("ISO15118Ctrlr.PnCEnabled"):
@@ -73,7 +75,7 @@ class Contracts:
             case VerifyStatus.ISSUER_NOT_FOUND:
                 why = verified.reason
             case VerifyStatus.EXPIRED:
-                return refuse(_EXPIRED, verified.reason)._replace(status="Expired")
+                return refuse(_EXPIRED, verified.reason, "Expired")
             case _:
                 return refuse(_BROKEN, verified.reason)
         if central:
