@@ -22,4 +22,4 @@ def test_judging_is_measured_beside_the_bare_signatures() -> None:
         "signatures alone", "judge: RFC 5280", "judge: RFC 5280 and ISO 15118",
     }  # fmt: skip
     assert [aim["aim"] for aim in report["aims"]] == ["at most 1.5"] * 3
-    assert all(aim["measured"] > 1 for aim in report["aims"])
+    assert all(aim["measured"] > 0 for aim in report["aims"])

@@ -33,7 +33,7 @@ def test_a_station_is_added_with_a_password_that_is_shown_once(world: World) -> 
     assert json.loads(typed(world, "list", "--json")) == [row]
     assert json.loads(typed(world, "show", "CS001", "--json")) == row
     assert "CS001" in typed(world, "list")
-    assert typed(world, "list", "--connected") == ""
+    assert "No such station" in typed(world, "list", "--connected")
     assert "DE-ABC-S-1, DE-ABC-S-2" in typed(world, "show", "CS001")
 
 

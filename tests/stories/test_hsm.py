@@ -100,7 +100,9 @@ def test_a_backend_with_its_keys_in_an_hsm(backend: Backend, token: Token, tmp_p
     token.put_back()
     eventually(backend.is_ready)
     eventually(lambda: backend.call("POST", SECC, {"seccId": "secc003"}).envelope["status"] == "success")
-    assert all(token.label in fault and '"trace"' not in fault for fault in backend.faults())
+    # A process that was just starting could not go on, and was replaced.
+    faults = [fault for fault in backend.faults() if '"process.died"' not in fault]
+    assert all(token.label in fault and '"trace"' not in fault for fault in faults), faults
     backend.kill()
 
     secrets_stay_where_they_are(backend, tmp_path)

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
@@ -135,7 +136,12 @@ def _start(load: Load, listeners: Listeners, up: object = None) -> SpawnProcess:
 def _child(load: Load, listeners: Listeners, up: threading.Event | None) -> None:
     logs.configure(load().log.level)
     threading.Thread(target=_follow_parent, daemon=True).start()
-    serve(load, listeners, up.set if up is not None else lambda: None)
+    try:
+        serve(load, listeners, up.set if up is not None else lambda: None)
+    except Failure as failure:
+        # The parent tries again with another one.
+        log.error("process.failed", extra={"why": str(failure)})
+        sys.exit(1)
 
 
 def _follow_parent() -> None:
