@@ -20,18 +20,12 @@ from websockets.typing import Subprotocol
 from voltroot.actors.station.networks import Trouble
 from voltroot.errors import Failure
 from voltroot.ocppj.schemas import Version
-from voltroot.serve.link import CLOSE_WITHIN, Answerer, Link
+from voltroot.serve.link import CIPHERS, CLOSE_WITHIN, LARGEST, Answerer, Link
 
 log = logging.getLogger("voltroot")
 
 REACH_WITHIN, OPEN_WITHIN = 10, 30
 AFTER_A_FAULT = 10.0  # seconds
-LARGEST = 1 << 18  # octets of a message
-# A00.FR.318, 421: what every CSMS has, and two that keep yesterday secret.
-CIPHERS = (
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
-    "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384:AES128-GCM-SHA256:AES256-GCM-SHA384"
-)
 # X509_CHECK_FLAG_NO_WILDCARDS of OpenSSL.
 NO_WILDCARDS = 0x2
 # How OpenSSL says it.

@@ -24,6 +24,12 @@ log = logging.getLogger("voltroot")
 
 ANSWER_WITHIN = session.PATIENCE
 SEND_WITHIN, CLOSE_WITHIN = 20, 5
+LARGEST = 1 << 18  # octets of a message
+# A00.FR.318, 421: the four that a CSMS has to have, two of each certificate, and two that keep yesterday secret.
+CIPHERS = (
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
+    "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384:AES128-GCM-SHA256:AES256-GCM-SHA384"
+)
 
 Then = Callable[[], Awaitable[None]]
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)

@@ -26,11 +26,10 @@ from voltroot.actors.csms.entrance import Admitted, Asked
 from voltroot.errors import Failure, Malformed, NotFound, ProofFailed, Unavailable
 from voltroot.ocppj.schemas import Version
 from voltroot.serve.http import Handshake, Tls
-from voltroot.serve.link import CLOSE_WITHIN, Hub, Link
+from voltroot.serve.link import CIPHERS, CLOSE_WITHIN, LARGEST, Hub, Link
 
 log = logging.getLogger("voltroot")
 
-LARGEST = 1 << 18  # octets of a message
 MOST_QUEUED = 4  # messages read ahead of the one that is worked on
 PING_EVERY, PING_WITHIN = 60, 60  # seconds of silence: whose connection is half open is noticed after both
 OPEN_WITHIN = 60  # what is left half-way costs its whole handshake again
@@ -41,11 +40,6 @@ MOST_ARRIVING = 10_000  # connections that wait to be judged; the next are told 
 JUDGES = 4
 RETRY_AFTER = "10"
 
-# A00.FR.318, 421: the four that a CSMS has to have, two of each certificate, and two that keep yesterday secret.
-CIPHERS = (
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
-    "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384:AES128-GCM-SHA256:AES256-GCM-SHA384"
-)
 # X509_V_FLAG_NO_CHECK_TIME: whether an expired certificate will do is the registry's to say (A00.FR.429).
 NO_CHECK_TIME = 0x200000
 
