@@ -79,10 +79,11 @@ class Swtpm:
             time.sleep(0.01)
 
     def _listens(self) -> bool:
-        if not self.port:
-            return self.socket.exists()
-        with contextlib.suppress(OSError):
-            socket.create_connection(("localhost", self.port)).close()
+        # The file of a socket is there before anybody listens at it.
+        kind = socket.AF_INET if self.port else socket.AF_UNIX
+        address = ("localhost", self.port) if self.port else str(self.socket)
+        with contextlib.suppress(OSError), socket.socket(kind) as probe:
+            probe.connect(address)
             return True
         return False
 
