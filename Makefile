@@ -10,8 +10,8 @@ NPM := PATH="$(abspath $(OCPP))/bin:$$PATH" npm --ignore-scripts --no-audit --no
 # How many inputs a fuzz run tries: ten million take an hour.
 RUNS ?= 10000000
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# One more than there are processors: many tests wait. Neighbours share what one of them has started.
-PYTEST = $(BIN)/pytest -q -n $$(($$(nproc) + 1)) --dist worksteal
+# Neighbours share what one of them has started.
+PYTEST = $(BIN)/pytest -q -n auto --dist worksteal
 LOCK := $(BIN)/uv pip compile --python-version 3.11 --universal --generate-hashes \
 	--no-header --no-annotate --quiet $(if $(UPGRADE),--upgrade)
 
