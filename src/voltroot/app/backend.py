@@ -48,7 +48,8 @@ from voltroot.pki.revision import Revision
 from voltroot.pki.suites import P256_SHA256, Suite
 from voltroot.pki.vpki import Operator
 from voltroot.pki.vpki import profiles as vpki_profiles
-from voltroot.serve.http import ByPath, Tls
+from voltroot.serve.http import ByPath
+from voltroot.serve.tls import Tls
 from voltroot.store.auditlog import AuditLog
 from voltroot.store.engine import migrate, open_engine, sqlite_url
 from voltroot.store.ledger import SqlLedger
@@ -279,11 +280,12 @@ class Backend:
             self.issuers.reload()
             hosts = hosts or self.config.serve.tls_hosts
             credential = self.ceremony.tls_server(hosts, self.key_files, profile, suite)
-        chain = [credential.entry.read(), *self.issuers.standing().chain(credential.entry.issuer)[:-1]]
-        path = self.config.folder / f"{slug(self.profiles[profile], suite)}.pem"
-        temporary = path.with_suffix(f".{os.getpid()}")
-        temporary.write_text("".join(certificate.pem for certificate in chain), encoding="ascii")
-        temporary.replace(path)
+            chain = [credential.entry.read(), *self.issuers.standing().chain(credential.entry.issuer)[:-1]]
+            path = self.config.folder / f"{slug(self.profiles[profile], suite)}.pem"
+            # What reads it at this moment finds the one before, whole.
+            temporary = path.with_suffix(".new")
+            temporary.write_text("".join(certificate.pem for certificate in chain), encoding="ascii")
+            temporary.replace(path)
         passphrase = read_secret(self.config.keys.passphrase_file)
         return Tls(path, self.key_files.path(str(credential.key)), passphrase or None)
 

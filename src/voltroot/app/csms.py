@@ -41,7 +41,8 @@ from voltroot.pki.certificates import Certificate
 from voltroot.pki.suites import P256_SHA256, RSA_SHA256
 from voltroot.serve.dispatch import Dispatch
 from voltroot.serve.fetch import Fetcher, Network
-from voltroot.serve.http import Tls, open_socket
+from voltroot.serve.http import open_socket
+from voltroot.serve.tls import Tls
 from voltroot.serve.websocket import Gateway
 from voltroot.store.bell import Bell, bell
 from voltroot.store.operations import SqlOperations

@@ -23,7 +23,7 @@ from voltroot.pki.issuers import Issuers
 from voltroot.pki.ports import Clock, Ledger, State
 from voltroot.pki.profiles import Policy
 from voltroot.pki.vpki import CA_SUBJECTS, Operator
-from voltroot.serve.http import Tls
+from voltroot.serve.tls import Tls
 
 LOOPBACK = Caller("loopback", (ip_network("127.0.0.0/8"), ip_network("::1/128")), products=frozenset(PRODUCTS))
 _OFFSET = re.compile(r"([+-])(\d\d):(\d\d)")

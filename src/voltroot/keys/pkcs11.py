@@ -90,7 +90,9 @@ class Pkcs11Keyring:
             return made.public
 
         with self._making:
-            return self._sessions.run(make)
+            # SoftHSM2 counts a key twice, or does not make it, where another thread looks at that moment and another
+            # process has just made or destroyed one.
+            return self._sessions.run(make, alone=True)
 
     def signer(self, label: str) -> Signer:
         """Return what signs with a key in the token."""

@@ -21,9 +21,9 @@ T = TypeVar("T")
 SESSIONS = 8
 # How long a device that did not answer is left alone, in seconds: requests that wait for it would only pile up.
 PAUSE = 1.0
-# How long until a module that has missed its token looks again: SoftHSM2 sees none, or one without a PIN, where another
-# process is just logging in.
-MOMENT = 0.2
+# How long until a module that has missed its token looks again, in seconds: SoftHSM2 sees none, or one without a PIN,
+# where another process is just logging in. Once may not do: what another thread started meanwhile counts as started.
+MOMENTS = (0.2, 0.4)
 # How long anybody waits for calls of others that do not come back, in seconds.
 PATIENCE = 30.0
 
@@ -63,25 +63,25 @@ class Sessions:
         self._refused_pin: str | None = None
         self._rest = (0.0, "")
 
-    def run(self, task: Callable[[Cryptoki, int], T]) -> T:
+    def run(self, task: Callable[[Cryptoki, int], T], *, alone: bool = False) -> T:
         """Return what a task makes of a session; Unavailable where the token does not answer.
 
-        After a loss the task is run again: in a new session, then in a module that was started anew, at once and a
-        moment later.
+        After a loss the task is run again: in a new session, then in a module that was started anew, at once and some
+        moments later. A task that is to be ``alone`` begins when no other of this process is in the module.
         """
         self._raise_if_resting()
         restart = self._module().restart
         try:
-            for remedy, pause in ((self._reopen, 0.0), (restart, 0.0), (restart, MOMENT)):
+            for remedy, pause in ((self._reopen, 0.0), (restart, 0.0), *((restart, moment) for moment in MOMENTS)):
                 era = self.era
                 try:
-                    return self._run_once(task)
+                    return self._run_once(task, alone=alone)
                 except (CryptokiError, Lost) as error:
                     if isinstance(error, CryptokiError) and error.code not in LOST:
                         raise
                     time.sleep(pause)
                     remedy(era)
-            return self._run_once(task)
+            return self._run_once(task, alone=alone)
         except (CryptokiError, Lost, OSError) as error:
             raise self._unavailable(error) from error
 
@@ -99,11 +99,11 @@ class Sessions:
             raise Unavailable(f"{self._address} is there {len(slots)} times: give its serial number too")
         return slots[0]
 
-    def _run_once(self, task: Callable[[Cryptoki, int], T]) -> T:
+    def _run_once(self, task: Callable[[Cryptoki, int], T], *, alone: bool) -> T:
         if not self._places.acquire(timeout=PATIENCE):
             raise Unavailable(f"{self._address} is busy, or has not answered for {PATIENCE:.0f} seconds: try again")
         try:
-            with self._module().inside() as module, self._session(module) as session:
+            with self._module().inside(alone=alone) as module, self._session(module) as session:
                 return task(module, session)
         finally:
             self._places.release()
@@ -196,41 +196,54 @@ class Module:
         self._cryptoki = Cryptoki(path)
         self._gate = threading.Condition()
         self._users = 0
-        self._restarting = False
+        self._is_closed = False
         self._owner = 0
         self.starts = 0
 
     @contextmanager
-    def inside(self) -> Iterator[Cryptoki]:
-        """Yield the functions, initialized."""
+    def inside(self, *, alone: bool = False) -> Iterator[Cryptoki]:
+        """Yield the functions, initialized; to one who is ``alone`` while nobody else is inside."""
         with self._gate:
-            self._gate.wait_for(lambda: not self._restarting)
-            # What a parent initialized does not count in its child (2.40 base, 5.4).
-            if self._owner != os.getpid():
-                self._cryptoki.initialize()
-                self._owner = os.getpid()
+            self._gate.wait_for(lambda: not self._is_closed)
+            if alone and not self._empty():
+                self._open()
+                raise Unavailable(f"other calls of the module have not come back for {PATIENCE:.0f} seconds: try again")
             self._users += 1
         try:
+            with self._gate:
+                # What a parent initialized does not count in its child (2.40 base, 5.4).
+                if self._owner != os.getpid():
+                    self._cryptoki.initialize()
+                    self._owner = os.getpid()
             yield self._cryptoki
         finally:
             with self._gate:
                 self._users -= 1
+                if alone:
+                    self._open()
                 self._gate.notify_all()
 
     def restart(self, era: tuple[int, int, int]) -> None:
         """End the module, so that it begins anew, unless somebody did so since."""
         with self._gate:
-            self._gate.wait_for(lambda: not self._restarting)
+            self._gate.wait_for(lambda: not self._is_closed)
             if self.starts != era[1]:
                 return
-            self._restarting = True
-            if self._gate.wait_for(lambda: self._users == 0, PATIENCE):
+            if self._empty():
                 with contextlib.suppress(CryptokiError):
                     self._cryptoki.finalize()
                 self._owner = 0
                 self.starts += 1
-            self._restarting = False
-            self._gate.notify_all()
+            self._open()
+
+    def _empty(self) -> bool:
+        """Let nobody in, and wait until nobody is inside; tells whether it came to that."""
+        self._is_closed = True
+        return self._gate.wait_for(lambda: self._users == 0, PATIENCE)
+
+    def _open(self) -> None:
+        self._is_closed = False
+        self._gate.notify_all()
 
 
 @cache  # the library itself is one for the whole process

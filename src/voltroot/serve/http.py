@@ -4,38 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import signal
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from voltroot.errors import Unavailable
-
-log = logging.getLogger("voltroot")
+from voltroot.serve.tls import Handshake, Renewed, Tls
 
 # How long a connection that was accepted when the stop came has to say what it wants, in seconds.
 GRACE = 0.3
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """Where the server's certificate chain and key are.
-
-    ``clients`` is a file of the CAs whose client certificates are taken; one is ``required`` or may be shown.
-    """
-
-    chain: Path
-    key: Path
-    password: str | None = None
-    clients: Path | None = None
-    required: bool = False
 
 
 class Servers:
@@ -44,13 +26,13 @@ class Servers:
     def __init__(self, application: ASGIApp) -> None:
         self._application = application
         self._servers: list[_Server] = []
-        self._contexts: list[tuple[ssl.SSLContext, Callable[[], Tls]]] = []
+        self._tls: list[Renewed] = []
 
     def add(
         self, listener: socket.socket, source: Callable[[], Tls] | None = None, application: ASGIApp | None = None
     ) -> None:
         """Serve on an open socket; with TLS where there is a source of certificates, which is asked again on reload."""
-        tls = source() if source is not None else None
+        tls = Renewed(lambda: _context(source())) if source is not None else None
         config = uvicorn.Config(
             RawPath(application or self._application),
             http=_Protocol,
@@ -59,35 +41,17 @@ class Servers:
             access_log=False,
             lifespan="off",
             server_header=False,
-            ssl_certfile=tls.chain if tls else None,
-            ssl_keyfile=tls.key if tls else None,
-            ssl_keyfile_password=tls.password if tls else None,
+            ssl_context_factory=(lambda *_: tls.context) if tls is not None else None,
             timeout_graceful_shutdown=10,
         )
-        config.load()
-        if tls is not None and source is not None and config.ssl is not None:
-            config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
-            config.ssl.sslobject_class = Handshake
-            if tls.clients is not None:
-                config.ssl.load_verify_locations(tls.clients)
-                # What is in the file is trusted, be it a root or a CA below one.
-                config.ssl.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-                config.ssl.verify_mode = ssl.CERT_REQUIRED if tls.required else ssl.CERT_OPTIONAL
-            self._contexts.append((config.ssl, source))
+        if tls is not None:
+            self._tls.append(tls)
         self._servers.append(_Server(config, [listener]))
 
     def reload_tls(self) -> None:
         """Take other certificates and keys; connections from now on see them. Unavailable leaves what was."""
-        for context, source in self._contexts:
-            tls = source()
-            try:
-                # A chain whose key does not fit would take the place of the one before all the same.
-                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.chain, tls.key, tls.password)
-                context.load_cert_chain(tls.chain, tls.key, tls.password)
-                if tls.clients is not None:
-                    context.load_verify_locations(tls.clients)
-            except OSError as error:
-                raise Unavailable(f"the TLS certificate {tls.chain} or its key cannot be used: {error}") from error
+        for tls in self._tls:
+            tls.reload()
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then let open requests finish."""
@@ -146,18 +110,20 @@ class ByPath:
         return await self._last(scope, receive, send)
 
 
-class Handshake(ssl.SSLObject):
-    """Tells why a handshake failed: nobody above it ever hears."""
-
-    def do_handshake(self) -> None:
-        """Go on with the handshake."""
+def _context(tls: Tls) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslobject_class = Handshake
+    tls.load(context)
+    if tls.clients is not None:
         try:
-            super().do_handshake()
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            raise
-        except ssl.SSLError as error:
-            log.info("handshake.refused", extra={"why": getattr(error, "verify_message", "") or str(error)})
-            raise
+            context.load_verify_locations(tls.clients)
+        except OSError as error:
+            raise Unavailable(f"the CAs of clients, {tls.clients}, cannot be used: {error}") from error
+        # What is in the file is trusted, be it a root or a CA below one.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        context.verify_mode = ssl.CERT_REQUIRED if tls.required else ssl.CERT_OPTIONAL
+    return context
 
 
 class _Protocol(HttpToolsProtocol):

@@ -25,8 +25,8 @@ from websockets.http11 import Request, Response
 from voltroot.actors.csms.entrance import Admitted, Asked
 from voltroot.errors import Failure, Malformed, NotFound, ProofFailed, Unavailable
 from voltroot.ocppj.schemas import Version
-from voltroot.serve.http import Handshake, Tls
 from voltroot.serve.link import CIPHERS, CLOSE_WITHIN, LARGEST, Hub, Link
+from voltroot.serve.tls import Handshake, Renewed, Tls
 
 log = logging.getLogger("voltroot")
 
@@ -104,7 +104,7 @@ class Gateway:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._doors: list[tuple[socket.socket, int, ssl.SSLContext | None]] = []
-        self._reloads: list[Callable[[], None]] = []
+        self._tls: list[Renewed] = []
         self._links: dict[str, Link] = {}
         self._judges = ThreadPoolExecutor(JUDGES, thread_name_prefix="judges")
         self._arriving: WeakKeyDictionary[ServerConnection, tuple[Asked, Admitted]] = WeakKeyDictionary()
@@ -120,28 +120,19 @@ class Gateway:
     ) -> None:
         """Serve a security profile on an open socket; with TLS where there is a source of certificates, one for each
         kind of key, and with client certificates where there are their CAs in PEM. Both are asked again on reload."""
-        context = None
-        if source is not None:
-            context = _context()
-
-            def reload() -> None:
-                for tls in source():
-                    context.load_cert_chain(tls.chain, tls.key, tls.password)
-                if clients is not None:
-                    context.load_verify_locations(cadata=clients())
-
-            reload()
-            self._reloads.append(reload)
-            if clients is not None:
-                context.verify_mode = ssl.CERT_REQUIRED
-                # A sub-CA of ours is known to be good: what is above it is not checked again for each station.
-                context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | NO_CHECK_TIME
-        self._doors.append((listener, profile, context))
+        tls = (
+            Renewed(lambda: _context(source(), clients() if clients is not None else ""))
+            if source is not None
+            else None
+        )
+        if tls is not None:
+            self._tls.append(tls)
+        self._doors.append((listener, profile, tls.context if tls is not None else None))
 
     def reload_tls(self) -> None:
         """Take other certificates, keys and CAs; connections from now on see them."""
-        for reload in self._reloads:
-            reload()
+        for tls in self._tls:
+            tls.reload()
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
@@ -273,7 +264,7 @@ class Gateway:
             log.info("station.disconnected", extra={"station": link.identity})
 
 
-def _context() -> ssl.SSLContext:
+def _context(every: Sequence[Tls], clients: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(CIPHERS)
@@ -281,6 +272,13 @@ def _context() -> ssl.SSLContext:
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.num_tickets = 1
     context.sslobject_class = Record
+    for tls in every:
+        tls.load(context)
+    if clients:
+        context.load_verify_locations(cadata=clients)
+        context.verify_mode = ssl.CERT_REQUIRED
+        # A sub-CA of ours is known to be good: what is above it is not checked again for each station.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | NO_CHECK_TIME
     return context
 
 
