@@ -71,11 +71,13 @@ class Swtpm:
             command += ["--server", f"type=tcp,port={self.port}", "--ctrl", f"type=tcp,port={self.port + 1}"]
         else:
             command += ["--server", f"type=unixio,path={self.socket}"]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 10
+        said = self.folder / "said"
+        with said.open("wb") as out:
+            self.process = subprocess.Popen(command, stdout=out, stderr=out)
+        deadline = time.monotonic() + 30
         while not self._listens():
-            assert self.process.poll() is None, "swtpm ended"
-            assert time.monotonic() < deadline, "swtpm does not start"
+            assert self.process.poll() is None, f"swtpm ended: {said.read_text()}"
+            assert time.monotonic() < deadline, f"swtpm does not start: {said.read_text()}"
             time.sleep(0.01)
 
     def _listens(self) -> bool:
@@ -120,6 +122,7 @@ def swtpm(*, tcp: bool = False) -> Iterator[Swtpm]:
             made.switch_on()
         except AssertionError:
             # Somebody else has the port, or the one after it.
+            made.take_away()
             made.port = free_port() if tcp else 0
             made.switch_on()
         yield made
