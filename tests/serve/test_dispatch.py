@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +45,7 @@ class Stations:
     registry: SqlStations
     links: dict[str, Link] = field(default_factory=dict)
     changed: Callable[[], None] = lambda: None
+    known: Callable[[Link], Awaitable[None]] | None = None
     done: list[str] = field(default_factory=list)
     here: bool = True
 

@@ -27,6 +27,7 @@ TELLING_PERIOD = 0.25  # who comes and goes, so that a storm of reconnections is
 PAUSE = 1.0  # when the database does not answer
 MOST_AT_ONCE = 200  # operations of one process
 END_WITHIN = 5.0
+KNOWN_WITHIN = 2.0  # a station is answered then, whether or not all know that it is here
 
 # Where stations are that nobody knows.
 ELSEWHERE = -1
@@ -52,6 +53,7 @@ class Stations(Protocol):
     """The connections of this process."""
 
     changed: Callable[[], None]
+    known: Callable[[Any], Awaitable[None]]
 
     @property
     def links(self) -> Mapping[str, Link]:
@@ -145,6 +147,7 @@ class Dispatch:
         self._has_changed = True
         self._awake = asyncio.Event()
         self._news = asyncio.Event()
+        self._told_all = asyncio.Event()
         self._busy: set[asyncio.Task[None]] = set()
         self._ending: set[asyncio.Task[None]] = set()
         self._stopping = threading.Event()
@@ -154,6 +157,7 @@ class Dispatch:
         """Take part while the block runs. When it ends no station is connected any more."""
         self._holder = await asyncio.to_thread(self._presence.join, self._name)
         self._stations.changed = self._change
+        self._stations.known = self._known
         loop = asyncio.get_running_loop()
         beating = threading.Thread(target=self._beat, args=(loop,), name="dispatch", daemon=True)
         beating.start()
@@ -183,6 +187,13 @@ class Dispatch:
         """A station has come or gone."""
         self._has_changed = True
         self._wake()
+
+    async def _known(self, link: Link) -> None:
+        """Wait until every process knows of a connection: what operators ask of its station from then on reaches it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(KNOWN_WITHIN):
+                while self._told.get(link.identity) is not link:
+                    await self._told_all.wait()
 
     def _wake(self) -> None:
         self._awake.set()
@@ -266,6 +277,8 @@ class Dispatch:
         self._told |= arrived
         for name in left:
             self._told.pop(name, None)
+        self._told_all.set()
+        self._told_all = asyncio.Event()
 
     async def _take(self) -> None:
         """Begin the operations whose turn it is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from itertools import count
 from typing import Any
 
@@ -10,12 +11,16 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from stations import OCPP_2_1, Office, Station, connected, named, self_signed
+from voltroot.actors.csms import wishes
+from voltroot.actors.csms.operations import Selection
+from voltroot.actors.csms.operators import NOBODY
 from voltroot.actors.csms.stations import OperationState
 from voltroot.apis.ocpp import wire
 from voltroot.errors import Forbidden, Malformed, NotFound, Refused, TooLarge, Unavailable
 from voltroot.ocppj.schemas import Version
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.fingerprints import HashAlgorithm
+from voltroot.serve import dispatch
 
 pytestmark = pytest.mark.slow
 
@@ -466,3 +471,22 @@ def _set(status: str) -> dict[str, Any]:
 
 def _result(**members: str) -> dict[str, Any]:
     return {"component": {"name": "any"}, "variable": {"name": "any"}, **members}
+
+
+def test_what_is_asked_of_a_station_as_soon_as_it_was_answered_reaches_it(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However quickly it came back: who comes and goes is put on record together, a few times a second."""
+    office.register("QUICK", 1)
+    with connected(office, "QUICK", 1) as station:
+        station.boot()
+    until = time.monotonic() + 10
+    while (last := office.csms.presence.station("QUICK").presence) is None or last.connected:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    # That it left was put on record this very moment: so the next time is a while from now.
+    monkeypatch.setattr(dispatch, "TELLING_PERIOD", 1)
+    with connected(office, "QUICK", 1) as station:
+        station.boot()
+        office.csms.operations.ask(wishes.inventory(), Selection(("QUICK",)), NOBODY, at_once=1)
+        station.expect("GetInstalledCertificateIds", {"status": "NotFound"})

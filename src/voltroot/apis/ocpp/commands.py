@@ -86,6 +86,8 @@ class Commands:
         self.links: dict[str, Link] = {}
         # Hears that the links have changed.
         self.changed: Callable[[], None] = lambda: None
+        # Waits until every process knows of a link.
+        self.known: Callable[[Link], Awaitable[None]] = _at_once
         self._stations = stations
         self._now = now
         self._guarded = guarded
@@ -311,6 +313,10 @@ def _ended(answer: Payload, *good: str) -> _Ended:
     info = answer.get("statusInfo") or {}
     said = " ".join(filter(None, (status, info.get("reasonCode"), info.get("additionalInfo"))))
     return _Ended(OperationState.DONE if status in (good or ("Accepted",)) else OperationState.FAILED, said)
+async def _at_once(link: Link) -> None:
+    """There is no other process."""
+
+
 
 
 def _perform_call(commands: Commands, operation: Operation, detail: Mapping[str, Any]) -> Awaitable[Outcome]:

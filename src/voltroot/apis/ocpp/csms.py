@@ -196,6 +196,8 @@ class Server:
     async def _begin(self, present: Present, then: Callable[[], Awaitable[None]] | None) -> None:
         """A station that came back gets what it has not got yet, or has to get another certificate first."""
         link = present.link
+        # Whoever has seen a station start may ask something of it at once, anywhere.
+        await self.commands.known(link)
         if then is not None:
             await then()
         if present.admitted.must_renew:
