@@ -24,8 +24,6 @@ from voltroot.cli.csms_following import MOST_SHOWN, STATES, encoded, finish, fol
 from voltroot.cli.inspection.printing import printable
 from voltroot.cli.options import backend_options, existing_backend
 from voltroot.errors import Malformed
-from voltroot.pki.certificates import Certificate, read_pem
-from voltroot.pki.fingerprints import HashAlgorithm, hash_data
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -133,8 +131,9 @@ def delete(certificate: Path | None, issuer: Path | None, data_file: Path | None
     """Delete a certificate from stations (M04)."""
     if (certificate is None) == (data_file is None):
         raise click.UsageError("say which one, by --certificate or by --hash-data")
-    wanted = _hash_data(certificate, issuer) if certificate else _read_hash_data(_text(data_file))
-    _run(lambda backend: wishes.delete(wanted), **options)
+    above = _text(issuer) if issuer else ""
+    wish = wishes.delete_certificate(_text(certificate), above) if certificate else _by_hash_data(_text(data_file))
+    _run(lambda backend: wish, **options)
 
 
 @click.command(epilog="Example:  voltroot csms password --all --profile 2")
@@ -280,24 +279,5 @@ def _text(path: Path | None) -> str:
         raise Malformed(f"{path} is not a text: is it in DER? 'openssl x509 -inform DER' makes PEM of it") from error
 
 
-def _hash_data(path: Path, issuer: Path | None) -> dict[str, str]:
-    certificate, above = (_certificate(each) for each in (path, issuer or path))
-    made = hash_data(certificate, above, HashAlgorithm.SHA256)
-    return {
-        "hashAlgorithm": made.algorithm.value,
-        "issuerNameHash": made.issuer_name_hash,
-        "issuerKeyHash": made.issuer_key_hash,
-        "serialNumber": made.serial_number,
-    }
-
-
-def _certificate(path: Path) -> Certificate:
-    found = [octets for label, octets in read_pem(_text(path)) if label == "CERTIFICATE"]
-    if len(found) != 1:
-        raise Malformed(f"{path} holds {len(found)} certificates: give one")
-    return Certificate.read(found[0])
-
-
-def _read_hash_data(text: str) -> dict[str, str]:
-    asked: dict[str, str] = msgspec.to_builtins(wire.read_body(text.encode(), wire.HashData))
-    return asked
+def _by_hash_data(text: str) -> Wish:
+    return wishes.delete(msgspec.to_builtins(wire.read_body(text.encode(), wire.HashData)))

@@ -240,6 +240,21 @@ def test_a_certificate_is_found_however_the_station_names_it(office: Office, sta
         office.run(office.commands.delete(identity, {"hashAlgorithm": "SHA256"}))
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_TC_M_20_a_root_of_a_strangers_is_named_as_the_station_wrote_it(
+    office: Office, station: Station, algorithm: HashAlgorithm
+) -> None:
+    identity, (stranger,) = identity_of(station), self_signed("Stranger")[0]
+    listed = named(stranger, stranger, algorithm)
+    outcome = office.start(office.commands.inventory(identity))
+    station.expect("GetInstalledCertificateIds", listing("CSMSRootCertificate", listed))
+    outcome.result(10)
+    meant = wishes.delete_certificate(stranger.pem).detail
+    outcome = office.start(office.commands.delete(identity, meant["certificateHashData"], meant["issuer"]))
+    assert station.expect("DeleteCertificate", {"status": "Failed"}) == {"certificateHashData": listed}
+    outcome.result(10)
+
+
 @pytest.mark.parametrize("status", ["Failed", "NotFound"])
 def test_TC_M_21_what_is_not_deleted_is_told(office: Office, station: Station, status: str) -> None:
     outcome = office.start(office.commands.delete(identity_of(station), named(root(office), root(office))))

@@ -15,12 +15,9 @@ GUARDED = frozenset({"CSMSRootCertificate", "V2GRootCertificate"})
 
 def require_root(text: str, moment: datetime, longest: int) -> Certificate:
     """Return the one root that a text in PEM holds, or raise a Failure: what is no root can never be removed again."""
-    blocks = [octets for label, octets in read_pem(text) if label == "CERTIFICATE"]
-    if len(blocks) != 1:
-        raise Malformed(f"the file holds {len(blocks)} certificates: send one root at a time")
+    root = read_one(text)
     if len(text) > longest:
         raise TooLarge(f"the certificate has {len(text)} characters, OCPP carries {longest}")
-    root = Certificate.read(blocks[0])
     if not root.self_issued or not root.signed_by(root.public_key):
         raise Refused(f"{root.subject} is no root: another CA has signed it")
     if not root.is_ca or not (root.key_usage is None or root.key_usage & CERTIFY):
@@ -28,6 +25,14 @@ def require_root(text: str, moment: datetime, longest: int) -> Certificate:
     if not root.not_before <= moment <= root.not_after:
         raise Refused(f"{root.subject} is valid from {root.not_before:%Y-%m-%d} to {root.not_after:%Y-%m-%d} only")
     return root
+
+
+def read_one(text: str) -> Certificate:
+    """Return the one certificate that a text in PEM holds."""
+    blocks = [octets for label, octets in read_pem(text) if label == "CERTIFICATE"]
+    if len(blocks) != 1:
+        raise Malformed(f"the file holds {len(blocks)} certificates: give one at a time")
+    return Certificate.read(blocks[0])
 
 
 def require_place(station: Station, kind: str, installed: int, *, guarded: bool) -> None:

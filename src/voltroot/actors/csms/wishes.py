@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from voltroot.actors.csms import roots
 from voltroot.actors.csms.csms import TRIGGER, TRIGGERS
 from voltroot.errors import Malformed, Refused
+from voltroot.pki import fingerprints
+from voltroot.pki.fingerprints import HashAlgorithm
 
 INSTALL, INVENTORY, DELETE = "InstallCertificate", "GetInstalledCertificateIds", "DeleteCertificate"
 PASSWORD, UPGRADE, LEARN = "SetVariables", "SetNetworkProfile", "GetReport"
@@ -84,6 +86,22 @@ def inventory(kinds: Sequence[str] = ()) -> Wish:
 def delete(hash_data: Mapping[str, Any]) -> Wish:
     """M04: delete a certificate by its hash data."""
     return Wish(DELETE, {"certificateHashData": dict(hash_data)})
+
+
+def delete_certificate(certificate: str, issuer: str = "") -> Wish:
+    """M04: delete a certificate that is in PEM, as is its issuer; without one it is a root.
+
+    By the issuer it is recognised in what the station has listed, whatever that was hashed with.
+    """
+    above = roots.read_one(issuer or certificate)
+    made = fingerprints.hash_data(roots.read_one(certificate), above, HashAlgorithm.SHA256)
+    named = {
+        "hashAlgorithm": made.algorithm.value,
+        "issuerNameHash": made.issuer_name_hash,
+        "issuerKeyHash": made.issuer_key_hash,
+        "serialNumber": made.serial_number,
+    }
+    return Wish(DELETE, {"certificateHashData": named, "issuer": above.pem})
 
 
 def password() -> Wish:

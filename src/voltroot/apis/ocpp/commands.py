@@ -149,14 +149,19 @@ class Commands:
 
         return await self._run(identity, "GetInstalledCertificateIds", {"certificateType": [*kinds]}, work, on=on)
 
-    async def delete(self, identity: str, wanted: Mapping[str, Any], *, on: Operation | None = None) -> Outcome:
-        """M04: delete a certificate by its hash data, which go back exactly as the station wrote them (M04.FR.07)."""
+    async def delete(
+        self, identity: str, wanted: Mapping[str, Any], issuer: str = "", *, on: Operation | None = None
+    ) -> Outcome:
+        """M04: delete a certificate by its hash data, which go back exactly as the station wrote them (M04.FR.07).
+
+        ``issuer`` is its CA in PEM, which need not be known here.
+        """
 
         async def work(link: Link, station: Station) -> _Ended:
             wire.require_hash_data(wanted, link.version)
             known = await asyncio.to_thread(self._stations.stock, identity)
             listed = [each["certificateHashData"] for group in known.values() for each in group]
-            cas = await asyncio.to_thread(self._cas)
+            cas = [roots.read_one(issuer)] if issuer else await asyncio.to_thread(self._cas)
             own = next((each for each in listed if wire.same(each, wanted, cas)), dict(wanted))
             answer = await link.call("DeleteCertificate", {"certificateHashData": own})
             return await self._changed(identity, link, answer)
@@ -308,15 +313,15 @@ class Commands:
         return None if value is None else str(value)
 
 
+async def _at_once(link: Link) -> None:
+    """There is no other process."""
+
+
 def _ended(answer: Payload, *good: str) -> _Ended:
     status = str(answer["status"])
     info = answer.get("statusInfo") or {}
     said = " ".join(filter(None, (status, info.get("reasonCode"), info.get("additionalInfo"))))
     return _Ended(OperationState.DONE if status in (good or ("Accepted",)) else OperationState.FAILED, said)
-async def _at_once(link: Link) -> None:
-    """There is no other process."""
-
-
 
 
 def _perform_call(commands: Commands, operation: Operation, detail: Mapping[str, Any]) -> Awaitable[Outcome]:
@@ -332,7 +337,9 @@ _PERFORMED: dict[str, Callable[[Commands, Operation, Mapping[str, Any]], Awaitab
         on.station, detail["certificateType"], detail["certificate"], on=on
     ),
     wishes.INVENTORY: lambda commands, on, detail: commands.inventory(on.station, detail["certificateType"], on=on),
-    wishes.DELETE: lambda commands, on, detail: commands.delete(on.station, detail["certificateHashData"], on=on),
+    wishes.DELETE: lambda commands, on, detail: commands.delete(
+        on.station, detail["certificateHashData"], detail.get("issuer", ""), on=on
+    ),
     wishes.PASSWORD: lambda commands, on, detail: commands.set_password(on.station, passwords.generate(), on=on),
     wishes.UPGRADE: lambda commands, on, detail: commands.upgrade(
         on.station, detail["securityProfile"], detail["url"], detail["slot"], on=on

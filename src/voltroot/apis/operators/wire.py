@@ -34,6 +34,7 @@ Password = Annotated[
     Meta(pattern=f"^[!-~]([ -~]{{{passwords.SHORTEST - 2},{passwords.LONGEST - 2}}}[!-~]){_END}", examples=["x" * 16]),
 ]
 Profile = Annotated[int, Meta(ge=1, le=3, description="Security profile of OCPP.")]
+Pem = Annotated[str, Meta(max_length=wishes.LONGEST_CERTIFICATE)]
 Limit = Annotated[int, Meta(ge=1, le=1000)]
 Number = Annotated[int, Meta(ge=1, le=10**15)]
 Wait = Annotated[int, Meta(ge=0, le=LONGEST_WAIT, description="Seconds for which the end is waited for.")]
@@ -113,7 +114,7 @@ class Install(Asked, frozen=True, kw_only=True, tag="install"):
     """M05: install a root, which is in PEM."""
 
     certificate_type: Literal[wishes.ROOT_KINDS]  # type: ignore[valid-type]  # as above
-    certificate: Annotated[str, Meta(max_length=wishes.LONGEST_CERTIFICATE)]
+    certificate: Pem
 
     def wish(self, now: datetime) -> Wish:
         """See ``Asked.wish``."""
@@ -143,12 +144,18 @@ class HashData(_Request, frozen=True, kw_only=True):
 
 
 class Delete(Asked, frozen=True, kw_only=True, tag="delete"):
-    """M04: delete a certificate by its hash data."""
+    """M04: delete a certificate: either one in PEM, with its issuer unless it is a root, or by its hash data."""
 
-    certificate_hash_data: HashData
+    certificate: Pem | None = None
+    issuer: Pem | None = None
+    certificate_hash_data: HashData | None = None
 
     def wish(self, now: datetime) -> Wish:
         """See ``Asked.wish``."""
+        if self.certificate is not None and self.certificate_hash_data is None:
+            return wishes.delete_certificate(self.certificate, self.issuer or "")
+        if self.certificate_hash_data is None or self.certificate is not None or self.issuer is not None:
+            raise Malformed("say either which certificate, or its certificateHashData")
         return wishes.delete(msgspec.to_builtins(self.certificate_hash_data))
 
 
