@@ -365,6 +365,20 @@ def test_TC_C_51_a_revoked_contract(office: Office, station: Station, operator: 
     assert by_hash == by_chain == ("Invalid", "CertificateRevoked")
 
 
+def test_C07_FR_05_a_car_that_pays_is_asked_about_anew_as_long_as_somebody_answers(
+    office: Office, station: Station, operator: Operator
+) -> None:
+    office.csms.tokens.admit("DE8AA1A2B3C405", "eMAID", "Accepted")
+    leaf = operator.contract("DE8AA1A2B3C405")
+    given = {"iso15118CertificateHashData": [operator.question(leaf)]}
+    assert authorize(station, "DE8AA1A2B3C405", **given) == ("Accepted", "Accepted")
+    operator.silent = True
+    assert authorize(station, "DE8AA1A2B3C405", **given) == ("Accepted", "Accepted")
+    operator.silent = False
+    operator.revoked.add(leaf.serial_number)
+    assert authorize(station, "DE8AA1A2B3C405", **given) == ("Invalid", "CertificateRevoked")
+
+
 def test_TC_C_52_a_good_contract_by_its_chain_with_or_without_the_root(
     office: Office, station: Station, operator: Operator
 ) -> None:

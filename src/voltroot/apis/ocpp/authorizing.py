@@ -70,7 +70,7 @@ class Authorizing:
         return await self._of_statuses(asked)
 
     async def _of_statuses(self, asked: Sequence[wire.Question]) -> tuple[ChainState, str]:
-        told = await asyncio.gather(*(self._statuses.ask(*each) for each in asked), return_exceptions=True)
+        told = await asyncio.gather(*(self._statuses.ask_afresh(*each) for each in asked), return_exceptions=True)
         failed = [each for each in told if isinstance(each, BaseException)]
         said = {each.status for each in told if not isinstance(each, BaseException)}
         # What is revoked is so, whatever is not known beside it.

@@ -15,6 +15,8 @@ from voltroot.pki.ports import Clock
 
 MOST_KEPT = 10_000
 MOST_AT_ONCE = 32
+# A car that pays waits 1.5 s (OCPP 2.0.1 part 2, 2.7): so long for news of what is known from before.
+NEWS_WITHIN = 1.0
 _Place = tuple[Source, HashData, tuple[str, ...]]
 _READERS = {Source.OCSP: statuses.read_answer, Source.CRL: statuses.read_list}
 
@@ -50,9 +52,25 @@ class Statuses:
 
     async def ask(self, asked: HashData, urls: Sequence[str], source: Source = Source.OCSP) -> Known:
         """Return what is proved of a certificate, or raise a Failure that says why nothing is."""
-        kept = self._kept.get((source, asked))
-        if kept is not None and self._now() < kept.until:
+        kept = self._remembered(source, asked)
+        return kept if kept is not None else await self._ask(asked, urls, source)
+
+    async def ask_afresh(self, asked: HashData, urls: Sequence[str]) -> Known:
+        """Do as ``ask`` does where what was proved before will do only if nobody can be asked now."""
+        kept = self._remembered(Source.OCSP, asked)
+        try:
+            async with asyncio.timeout(NEWS_WITHIN if kept is not None else None):
+                return await self._ask(asked, urls, Source.OCSP)
+        except (Unavailable, TimeoutError):
+            if kept is None:
+                raise
             return kept
+
+    def _remembered(self, source: Source, asked: HashData) -> Known | None:
+        kept = self._kept.get((source, asked))
+        return kept if kept is not None and self._now() < kept.until else None
+
+    async def _ask(self, asked: HashData, urls: Sequence[str], source: Source) -> Known:
         # Not beside somebody who has named another responder: a bad address is nobody else's loss.
         place = source, asked, tuple(urls)
         if place not in self._asking:
