@@ -40,6 +40,12 @@ def test_a_frame_survives_the_wire(frame: Frame) -> None:
     assert json.loads(write(frame))[1] == frame.id
 
 
+def test_nothing_to_say_may_be_written_as_null() -> None:
+    """Part 4, 4.1.5: it is allowed, if not good practice."""
+    assert read('[2,"1","Heartbeat",null]') == Call("1", "Heartbeat", {})
+    assert read('[3,"1",null]') == CallResult("1", {})
+
+
 @given(st.binary(max_size=60) | st.text(max_size=60))
 def test_any_text_is_a_frame_or_unreadable(text: bytes | str) -> None:
     with contextlib.suppress(Unreadable):

@@ -106,6 +106,9 @@ def read(text: str | bytes) -> Frame:
     if kind is None:
         raise Unreadable("there is no such message type", Code.MESSAGE_TYPE_NOT_SUPPORTED, id_)
     members = list(kind.__annotations__)[1:]
+    if rest and rest[-1] is None:
+        # Part 4, 4.1.5: nothing to say may be written as null, too.
+        rest[-1] = {}
     if [type(part) for part in rest] != [_TYPES[member] for member in members]:
         why = f"{kind.__name__.upper()} has the members {', '.join(['type', 'id', *members])}"
         raise Unreadable(why, Code.RPC_FRAMEWORK_ERROR, id_, number)
