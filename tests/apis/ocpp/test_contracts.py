@@ -94,7 +94,9 @@ def test_M02_FR_02_what_is_no_such_request_fails_with_an_empty_answer(pool: Pool
     for octets, action in ((b"\x80\x98nonsense", "Install"), (car.request(pool.roots()), "Update"), (b"", "Install")):
         answer = ask(station, octets, action, NAMESPACE_20)
         assert (answer["status"], answer["exiResponse"]) == ("Failed", "")
-        assert len(answer["statusInfo"]["reasonCode"]) <= 20
+        assert answer["statusInfo"]["reasonCode"] == "InvalidValue"
+    garbage = {"iso15118SchemaVersion": NAMESPACE_20, "action": "Install", "exiRequest": "!"}
+    assert station.call("Get15118EVCertificate", garbage)["statusInfo"]["reasonCode"] == "InvalidValue"
 
 
 def _text(octets: bytes) -> str:

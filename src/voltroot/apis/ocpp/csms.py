@@ -271,7 +271,7 @@ class Server:
         except Failure as failure:
             log.warning("signing.refused", extra={"station": link.identity, "why": str(failure)})
             await asyncio.to_thread(self._csms.refused, station, wanted, str(failure))
-            return Reply({"status": "Rejected", "statusInfo": errors.status_info(failure)})
+            return Reply({"status": "Rejected", "statusInfo": errors.status_info(failure, "InvalidCSR")})
         return Reply({"status": "Accepted"}, partial(self._delivering.deliver, link, signing))
 
     async def _status(self, present: Present, payload: Payload) -> Reply:

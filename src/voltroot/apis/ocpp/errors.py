@@ -25,15 +25,18 @@ from voltroot.ocppj.frames import Code, Payload
 LONGEST_REASON, LONGEST_INFO = 20, 512
 
 
-def reason(failure: Failure) -> str:
-    """Return the reasonCode of a Failure (OCPP 2.0.1 appendix 5; the list is open)."""
+def reason(failure: Failure, unusable: str) -> str:
+    """Return the reasonCode of a Failure (OCPP 2.0.1 appendix 5; the list is open).
+
+    ``unusable`` is that of what came and cannot be used.
+    """
     match failure:
         case TooLarge():
             return "TooLargeElement"
         case MissingField():
             return "MissingParam"
         case Malformed() | ProofFailed() | UnsupportedSuite() | SubjectMismatch() | KeyReused() | PolicyViolation():
-            return "InvalidCSR"
+            return unusable
         case NameTaken() | Forbidden():
             return "NotEnabled"
         case RateLimited():
@@ -49,9 +52,9 @@ def reason(failure: Failure) -> str:
     return "Unspecified"
 
 
-def status_info(failure: Failure) -> Payload:
+def status_info(failure: Failure, unusable: str = "InvalidValue") -> Payload:
     """Return the statusInfo of a message that says no."""
-    return {"reasonCode": reason(failure), "additionalInfo": str(failure)[:LONGEST_INFO]}
+    return {"reasonCode": reason(failure, unusable), "additionalInfo": str(failure)[:LONGEST_INFO]}
 
 
 def code(failure: Failure) -> Code:
