@@ -212,6 +212,13 @@ def test_A00_FR_429_an_expired_certificate_is_taken_only_where_configured_and_re
             assert station.boot()["status"] == "Pending"
             asked = station.expect("TriggerMessage", {"status": "Accepted"})
             assert asked == {"requestedMessage": "SignChargingStationCertificate"}
+            # TC_B_30, B02.FR.09: until then it is heard on nothing that it was not asked for.
+            available = {"connectorStatus": "Available", "evseId": 1, "connectorId": 1}
+            told = {"timestamp": "2026-03-01T10:00:00Z", **available}
+            assert station.try_call("StatusNotification", told)[1][0] == "SecurityError"
+            assert station.try_call("Heartbeat", {})[1][0] == "SecurityError"
+            assert station.call("SignCertificate", {"csr": signing_request("SN-OLD")[0]}) == {"status": "Accepted"}
+            station.expect("CertificateSigned", {"status": "Accepted"})
     finally:
         office.world.clock.offset = timedelta(0)
 

@@ -23,7 +23,7 @@ from voltroot.apis.ocpp.delivering import Delivering
 from voltroot.apis.ocpp.statuses import Statuses
 from voltroot.errors import Failure, Forbidden, NotFound, Refused, Unavailable, Untrusted
 from voltroot.ocppj import schemas
-from voltroot.ocppj.frames import Payload
+from voltroot.ocppj.frames import Code, Payload
 from voltroot.ocppj.schemas import Version
 from voltroot.ocppj.session import Refusal
 from voltroot.pki.ocsp import CertStatus
@@ -40,6 +40,8 @@ SEEN_EVERY = timedelta(hours=1)
 
 # Events that say that the station cannot use its newest certificate, and goes on with the one before (A02.FR.07, 29).
 DISCARDING = {"InvalidChargingStationCertificate", "DiscardedRenewedClientCertificate"}
+# What a station may send that was told to wait: what it is asked for, and nothing else (B01.FR.10, B02.FR.09).
+WHILE_PENDING = {"BootNotification", "SignCertificate", "NotifyReport"}
 # What has nothing to do with certificates, and has no empty answer.
 PLAIN: dict[str, Payload] = {
     "DataTransfer": {"status": "UnknownVendorId"},
@@ -80,12 +82,13 @@ class Reply(NamedTuple):
 
 @dataclass(slots=True)
 class Present:
-    """A station that is connected; it has ``spoken`` once it was answered. What it came with was valid as of
-    ``revision``."""
+    """A station that is connected; it has ``spoken`` once it was answered, and is ``pending`` once it was told to wait.
+    What it came with was valid as of ``revision``."""
 
     link: Link
     admitted: Admitted
     spoken: bool = False
+    pending: bool = False
     revision: int | None = None
 
 
@@ -181,6 +184,8 @@ class Server:
     async def answer(self, link: Link, action: str, payload: Payload) -> Reply:
         """Answer a call whose payload has been checked."""
         present = self._present[link]
+        if present.pending and action not in WHILE_PENDING:
+            return Reply(Refusal(Code.SECURITY_ERROR, "wait until BootNotification is accepted"))
         handler = self._handlers.get(action, partial(self._plain, action))
         try:
             reply = await handler(present, payload)
@@ -191,13 +196,13 @@ class Server:
         if present.spoken:
             return reply
         present.spoken = True
+        # Whoever has seen a station start may ask something of it at once, anywhere.
+        await self.commands.known(link)
         return Reply(reply.payload, partial(self._begin, present, reply.then))
 
     async def _begin(self, present: Present, then: Callable[[], Awaitable[None]] | None) -> None:
         """A station that came back gets what it has not got yet, or has to get another certificate first."""
         link = present.link
-        # Whoever has seen a station start may ask something of it at once, anywhere.
-        await self.commands.known(link)
         if then is not None:
             await then()
         if present.admitted.must_renew:
@@ -222,7 +227,8 @@ class Server:
         if serial is not None and serial != station.serial_number:
             log.warning("station.another_serial", extra={"station": station.identity, "serial": serial})
         # A00.FR.406, 429: another certificate before anything else.
-        status = "Pending" if present.admitted.must_renew else "Accepted"
+        present.pending = present.admitted.must_renew
+        status = "Pending" if present.pending else "Accepted"
         log.info("station.booted", extra={"station": station.identity, "status": status})
         answer: Payload = {"currentTime": wire.moment(now), "interval": self._interval, "status": status}
         return Reply(answer)
