@@ -173,8 +173,16 @@ def test_neither_side_can_fill_the_memory() -> None:
     (error,) = sent(us.receive('[2,"more","Heartbeat",{}]', NOW))
     assert isinstance(error, CallError)
     assert error.code == Code.RPC_FRAMEWORK_ERROR
-    (dropped,) = us.receive('[2,"p0","Heartbeat",{}]', NOW)
-    assert isinstance(dropped, Dropped)
+
+
+def test_of_two_calls_with_one_id_the_first_is_worked_on() -> None:
+    us = session()
+    first, second = (us.receive('[2,"p1","Heartbeat",{}]', NOW) for _ in range(2))
+    assert first == [Called("p1", "Heartbeat", {})]
+    (error,) = sent(second)
+    assert isinstance(error, CallError)
+    assert (error.id, error.code) == ("p1", Code.RPC_FRAMEWORK_ERROR)
+    assert us.reply("p1", {"currentTime": "2026-03-01T10:00:00Z"})
 
 
 def test_a_lost_connection_ends_all_that_was_asked() -> None:

@@ -180,7 +180,8 @@ class Session:
 
     def _called(self, call: Call) -> list[Event]:
         if call.id in self._asked:
-            return [Dropped(f"the call {call.id} came twice")]
+            # Part 4, 4.2.3
+            return [_error(call.id, Code.RPC_FRAMEWORK_ERROR, "a call with this id is being worked on")]
         if len(self._asked) >= MOST_ASKED:
             return [_error(call.id, Code.RPC_FRAMEWORK_ERROR, "wait for the answers to your calls before the next")]
         violation = schemas.check(self.version, call.action, "Request", call.payload)
