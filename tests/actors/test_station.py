@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 from datetime import timedelta
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from voltroot.actors.station.outcomes import (
 from voltroot.actors.station.ports import CaKind, LeafKind
 from voltroot.actors.station.requesting import KeyOrder
 from voltroot.actors.station.station import Station
-from voltroot.actors.station.upkeep import Rules
+from voltroot.actors.station.upkeep import Rules, Upkeep
 from voltroot.errors import Malformed, Refused, Unavailable
 from voltroot.keys.software import SoftwareKeyring
 from voltroot.pki import oids
@@ -37,7 +38,7 @@ from voltroot.pki.fingerprints import HashAlgorithm, hash_data
 from voltroot.pki.profiles import profiles
 from voltroot.pki.requests import read_request
 from voltroot.pki.suites import ED448, P256_SHA256, P521_SHA512, RSA_SHA256
-from voltroot.store.certdir import Layout
+from voltroot.store.certdir import Layout, keyfiles
 
 V2G, MO = CaKind.V2G, CaKind.MO
 BRANCH_20 = Branch("V2G20", "P-521", "CSO")
@@ -322,6 +323,44 @@ def test_a_key_that_is_made_in_a_keyring_is_nowhere_in_the_folder(charger: Charg
     (waiting,) = charger.store.leaves(LeafKind.V2G).unused_keys
     assert waiting == requested.key
     assert b"PRIVATE" not in requested.key.path.read_bytes()
+
+
+class Absent(SoftwareKeyring):
+    """A keyring that may be away."""
+
+    is_away = False
+
+    def delete(self, label: str) -> None:
+        if self.is_away:
+            raise Unavailable("the device does not answer")
+        super().delete(label)
+
+
+@pytest.mark.parametrize("is_away", [False, True], ids=["at once", "once its device is back"])
+def test_what_is_deleted_has_no_key_left_in_its_device(is_away: bool, charger: Charger, tmp_path: Path) -> None:
+    keyring = Absent(tmp_path / "keyring")
+    elapsed = itertools.count(step=4000)
+    upkeep = Upkeep(charger.store, Rules(), lambda: float(next(elapsed)), keyring)
+    station = Station(charger.store, profiles(), charger.clock, keyring=keyring, upkeep=upkeep)
+
+    own = BRANCH.another("InDevice")
+    keyring.put("in-device", own.key)
+    key = charger.store.refer_to_key(LeafKind.V2G, "in-device", keyfiles.spki_of(own.key.public_key()))
+    assert station.update_leaf(pem(own, BRANCH.sub2, BRANCH.sub1), LeafKind.V2G).status is InstallStatus.ACCEPTED
+    waiting = station.requests.make(KeyOrder(LeafKind.V2G, "DE", "Test", "DE*ABC*E001", in_keyring=True)).key
+    assert waiting is not None
+    upkeep.spare(waiting)
+    keyring.is_away = is_away
+    assert station.delete(named(own, BRANCH.sub2)).status is DeleteStatus.ACCEPTED
+    assert own.certificate not in charger.certificates()
+    station.requests.discard(waiting)
+    assert len(keyring.labels()) == len([each for each in (key, waiting) if each.path.exists()]) == 2 * is_away
+    keyring.is_away = False
+    for _ in range(2):
+        upkeep.collect(charger.clock())
+    assert keyring.labels() == []
+    assert not key.path.exists()
+    assert not waiting.path.exists()
 
 
 def test_a_key_in_a_keyring_that_the_store_cannot_note_down_is_destroyed(

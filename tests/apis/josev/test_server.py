@@ -22,6 +22,7 @@ from voltroot.actors.station import applications
 from voltroot.actors.station.applications import Applications
 from voltroot.actors.station.ports import CaKind, LeafKind
 from voltroot.actors.station.station import Station
+from voltroot.actors.station.upkeep import Upkeep
 from voltroot.apis.josev import errors, wire
 from voltroot.apis.josev.server import Server
 from voltroot.errors import Failure, Malformed, NotFound, Refused, Unavailable, UnsupportedSuite
@@ -53,7 +54,8 @@ class Josev:
 
     def restart(self) -> None:
         self.charger = self.charger.restart()
-        store, upkeep, clock = self.charger.store, self.charger.station.upkeep, self.charger.clock
+        store, clock = self.charger.store, self.charger.clock
+        upkeep = Upkeep(store, self.charger.rules, lambda: self.charger.elapsed, self.keyring)
         self.station = Station(store, profiles(), clock, upkeep=upkeep, keyring=self.keyring)
         book = ApplicationFile(self.charger.places.state / "applications.json")
         self.applications = Applications(self.station, book)

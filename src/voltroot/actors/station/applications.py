@@ -136,9 +136,8 @@ class Applications:
         raise NotFound("the key of this request is not here")
 
     def collect(self) -> None:
-        """Collect garbage, in the keyring as well."""
-        for key in self._station.upkeep.collect(self._station.now()).keys:
-            self._station.requests.forget(key)
+        """Collect garbage."""
+        self._station.upkeep.collect(self._station.now())
 
     def _again(self, earlier: Application, terms: str) -> str:
         if earlier.terms != terms:

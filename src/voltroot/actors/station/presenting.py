@@ -35,11 +35,8 @@ class Presenting:
         others = [each.leaf for each in self._candidates() if each.leaf.certificate != leaf.certificate]
         if not others:
             return None
-        self._station.store.remove(Removal(leaves=others, keys=[each.key for each in others if each.key]))
+        self._station.upkeep.remove(Removal(leaves=others, keys=[each.key for each in others if each.key]))
         self._station.upkeep.notice()
-        for each in others:
-            if each.key is not None and each.key.key_hash != leaf.certificate.key_hash:
-                self._station.requests.forget(each.key)
         return next((each.certificate for each in others if each.certificate in refused), None)
 
     def _candidates(self) -> list[Candidate]:

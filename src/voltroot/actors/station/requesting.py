@@ -81,17 +81,11 @@ class Requests:
         return Requested(RequestStatus.ACCEPTED, certificates.pem("CERTIFICATE REQUEST", octets), key)
 
     def discard(self, key: Key) -> None:
-        """Take away a key that no certificate uses, for ever; Refused for one that is in use."""
+        """Take away a key that no certificate uses, for ever, once its device is there; Refused for one in use."""
         used = {leaf.certificate.key_hash for kind in OWN for leaf in self._store.leaves(kind).leaves}
         if key.key_hash in used:
             raise Refused(f"the key {key.path} belongs to an installed certificate")
-        self._store.remove(Removal(keys=[key]))
-        self.forget(key)
-
-    def forget(self, key: Key) -> None:
-        """Destroy what the keyring has of a key that is in the store no more."""
-        if key.label is not None and self._keyring is not None:
-            self._keyring.delete(key.label)
+        self._upkeep.remove(Removal(keys=[key]))
 
     def _profile(self, order: KeyOrder) -> Profile:
         """A request for cars with a key of ISO 15118-20 is one for -20."""

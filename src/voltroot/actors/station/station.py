@@ -74,7 +74,7 @@ class Station:
         self.store = store
         self.now = now
         self.rules = rules or Rules()
-        self.upkeep = upkeep or Upkeep(store, self.rules)
+        self.upkeep = upkeep or Upkeep(store, self.rules, keyring=keyring)
         # Of CAs that are trusted though they have not issued themselves.
         self.anchors: dict[CaKind, Callable[[], Collection[Certificate]]] = {}
         self.stapling = Stapling(store, now)
@@ -292,7 +292,7 @@ class Station:
 
     def _deleted(self, going: Removal, kinds: tuple[CaKind | LeafKind, ...]) -> Deletion:
         try:
-            self.store.remove(going)
+            self.upkeep.remove(going)
         except Unavailable as failure:
             return Deletion(DeleteStatus.FAILED, kinds, str(failure))
         self.upkeep.notice()

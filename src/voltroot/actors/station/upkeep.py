@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +24,9 @@ from voltroot.actors.station.ports import (
     Leaves,
     Removal,
 )
+from voltroot.errors import Unavailable
 from voltroot.pki.certificates import Certificate
+from voltroot.pki.ports import Keyring
 
 Listener = Callable[[Change], None]
 
@@ -60,10 +62,17 @@ class Upkeep:
     certificate uses waits for one from when this process first saw it: a clock that jumps, or a restart, takes no key.
     """
 
-    def __init__(self, store: CertificateStore, rules: Rules, elapsed: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        store: CertificateStore,
+        rules: Rules,
+        elapsed: Callable[[], float] = time.monotonic,
+        keyring: Keyring | None = None,
+    ) -> None:
         self._store = store
         self._rules = rules
         self._elapsed = elapsed
+        self._keyring = keyring
         self._waiting: dict[Path, float] = {}
         self._spared: set[Path] = set()
         self._known: dict[CaKind | LeafKind, frozenset[Certificate]] | None = None
@@ -90,8 +99,18 @@ class Upkeep:
         answers = self._about_nothing(own[LeafKind.V2G], staying[LeafKind.V2G])
         collected = Collected(gone, tuple(dict.fromkeys(keys)), tuple(answers))
         if any(collected):
-            self._store.remove(Removal(leaves=collected.leaves, keys=collected.keys, answers=collected.answers))
+            self.remove(Removal(leaves=collected.leaves, keys=collected.keys, answers=collected.answers))
         return collected
+
+    def remove(self, going: Removal) -> None:
+        """Take all of it away, keys in the keyring as well.
+
+        The file of such a key goes after the key: where the device is away it stays, to be collected later.
+        """
+        self._store.remove(replace(going, keys=[key for key in going.keys if key.label is None]))
+        in_keyring = [key for key in going.keys if key.label is not None]
+        if in_keyring:
+            self._store.remove(Removal(keys=[*self._destroyed(in_keyring)]))
 
     def make_room(self, certificates: int, octets: int, now: datetime) -> bool:
         """Tell whether so much more may be stored, after taking away garbage where there would be too much."""
@@ -122,6 +141,20 @@ class Upkeep:
             for listener in listeners:
                 listener(change)
         return changes
+
+    def _destroyed(self, keys: Iterable[Key]) -> Iterator[Key]:
+        """Destroy those that no certificate uses, and yield those that are gone."""
+        used = {leaf.certificate.key_hash for kind in OWN for leaf in self._store.leaves(kind).leaves}
+        for key in keys:
+            if key.key_hash in used:
+                continue
+            self._spared.discard(key.path)
+            try:
+                if self._keyring is not None and key.label is not None:
+                    self._keyring.delete(key.label)
+            except Unavailable:
+                continue
+            yield key
 
     def _has_room(self, certificates: int, octets: int) -> bool:
         size, rules = self._store.size(), self._rules
