@@ -193,6 +193,16 @@ def test_the_newest_certificate_is_shown_and_after_a_refusal_the_one_before(char
     assert [each.leaf.certificate for each in charger.station.candidates(Wish(LeafKind.CSMS))] == [old.certificate]
 
 
+def test_a_certificate_that_is_there_in_DER_only_is_shown_from_a_file_in_PEM(charger: Charger) -> None:
+    own = CSMS.another("SN1")
+    single, *_ = charger.own(own, kind=LeafKind.CSMS)
+    single.write_bytes(own.certificate.der)
+    shown = Presenting(charger.station).leaf()
+    assert shown is not None
+    assert shown.single_file is not None
+    assert shown.single_file.read_text() == pem(own)
+
+
 @pytest.mark.parametrize(("days", "left"), [(365, 30), (89, 89 / 3), (3, 1)])
 def test_A03_FR_02_a_month_before_the_end_or_in_the_last_third(days: int, left: float) -> None:
     leaf = Branch().another("Short", begin=NOW, end=NOW + days * DAY).certificate

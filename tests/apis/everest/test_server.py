@@ -107,6 +107,18 @@ def test_der_gets_a_file_in_der(ask: Callable[..., Asked]) -> None:
     assert "certificate" not in info
 
 
+def test_pem_gets_a_file_in_pem_though_there_is_one_in_der_only(ask: Callable[..., Asked]) -> None:
+    asked = ask()
+    folder = asked.charger.folder / "client/cso"
+    (folder / "LEAF.pem").unlink()
+    (folder / "LEAF.der").write_bytes(BRANCH.leaf.certificate.der)
+    assert "certificate_single" not in asked.reply("get_leaf_certificate_info", LEAF)["info"]
+    (folder / "CPO_CERT_LEAF_CHAIN.pem").unlink()
+    info = asked.reply("get_leaf_certificate_info", LEAF)["info"]
+    assert Path(info["certificate_single"]).read_text() == pem(BRANCH.leaf)
+    assert info["certificate_count"] == 1
+
+
 def test_each_certificate_has_its_ocsp_answer_in_der(ask: Callable[..., Asked]) -> None:
     asked = ask()
     about = hash_data(BRANCH.leaf.certificate, BRANCH.sub2.certificate)

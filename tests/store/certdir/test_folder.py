@@ -379,6 +379,15 @@ def test_a_key_that_came_to_be_used_meanwhile_is_not_removed(tmp_path: Path) -> 
         charger.store.add_leaf(LeafKind.V2G, [BRANCH.another("Keyless").certificate])
 
 
+def test_where_no_copies_can_be_made_what_stands_alone_is_found_all_the_same(tmp_path: Path) -> None:
+    charger = in_folders(tmp_path)
+    place = charger.places.authorities[V2G]
+    (place / "several.pem").write_text(pem(OTHER.root, CONTRACT.root))
+    (charger.places.state / "pem").write_text("in the way")
+    assert charger.station.verify_location(V2G) == place
+    assert {path.readlink().name for path in place.iterdir() if path.is_symlink()}
+
+
 def test_links_that_somebody_took_away_come_back(tmp_path: Path) -> None:
     charger = in_folders(tmp_path)
     place = charger.places.authorities[V2G]

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from charging import Charger
-from pathing import make
-from voltroot.actors.station.outcomes import InstallStatus
+from charging import LONG, Charger, pem
+from pathing import NOW, make
+from voltroot.actors.station.outcomes import DeleteStatus, InstallStatus, Listing
 from voltroot.actors.station.ports import CaKind, LeafKind
 from voltroot.actors.station.requesting import KeyOrder
 from voltroot.pki.drafts import Order
+from voltroot.pki.fingerprints import HashData, hash_data
 from voltroot.pki.names import Name
 from voltroot.pki.requests import read_request
 from voltroot.pki.suites import ED448, P256_SHA256, P521_SHA512, Suite
@@ -26,6 +27,7 @@ from world import World
 
 pytestmark = pytest.mark.slow
 
+ROOTS = [make("CN=V2GRootCA,O=Test,C=DE", key=f"root {number}", end=NOW + LONG) for number in range(3)]
 NAMES = [
     "CN=V2GRootCA,O=Test,C=DE",
     "CN=  Spaces   within and  around \\ ,O=ÄÖÜ äöü ẞ,C=DE",
@@ -60,6 +62,54 @@ def test_a_folder_has_the_links_that_openssl_makes(tmp_path: Path) -> None:
     before = {path: path.lstat().st_mtime_ns for path in place.iterdir()}
     ours.restart().station.verify_location(CaKind.MO)
     assert {path: path.lstat().st_mtime_ns for path in place.iterdir()} == before
+
+
+# Files of a folder: in DER (D) or PEM (P), with which roots of one name.
+FOLDERS = {
+    "DER": ["D0"],
+    "the first of one name in DER": ["D1", "P0"],
+    "one file": ["P120"],
+    "and alone": ["P10", "P0"],
+}
+
+
+@pytest.mark.parametrize("files", FOLDERS.values(), ids=FOLDERS)
+def test_openssl_finds_each_ca_of_a_folder_however_it_was_given(files: list[str], tmp_path: Path) -> None:
+    charger = Charger(tmp_path / "certs", Layout.everest(tmp_path / "certs", folders=True))
+    place = charger.places.authorities[CaKind.V2G]
+    for name, (kind, *numbers) in enumerate(files):
+        roots = [ROOTS[int(number)] for number in numbers]
+        (place / f"{name}.pem").write_bytes(roots[0].certificate.der if kind == "D" else pem(*roots).encode())
+    assert charger.station.verify_location(CaKind.V2G) == place
+    assert verifies("-CApath", place, tmp_path)
+    file = charger.station.verify_file(CaKind.V2G)
+    assert file is not None
+    assert "-----BEGIN" in file.read_text()
+    (own,) = [each for each in charger.station.installed([Listing.V2G_ROOT]) if each.about == about_root(0)]
+    assert charger.station.delete(own.about).status is DeleteStatus.ACCEPTED
+    charger.station.verify_location(CaKind.V2G)
+    assert not verifies("-CApath", place, tmp_path)
+
+
+def test_openssl_finds_the_ca_of_a_bundle_in_der_and_the_next_one_as_well(tmp_path: Path) -> None:
+    charger = Charger(tmp_path / "certs")
+    charger.places.authorities[CaKind.V2G].write_bytes(ROOTS[0].certificate.der)
+    assert verifies("-CAfile", charger.station.verify_location(CaKind.V2G), tmp_path)
+    assert charger.station.install_ca(pem(ROOTS[1]), CaKind.V2G).status is InstallStatus.ACCEPTED
+    assert len(charger.station.installed([Listing.V2G_ROOT])) == 2
+    assert verifies("-CAfile", charger.station.verify_location(CaKind.V2G), tmp_path)
+
+
+def verifies(option: str, location: Path | None, folder: Path) -> bool:
+    """Whether OpenSSL finds the first root there."""
+    path = folder / "leaf.pem"
+    path.write_text(pem(make("CN=leaf", ROOTS[0], end=NOW + LONG)))
+    command = ["openssl", "verify", "-attime", str(int(NOW.timestamp())), option, str(location), path]
+    return subprocess.run(command, capture_output=True, timeout=30, check=False).returncode == 0
+
+
+def about_root(number: int) -> HashData:
+    return hash_data(ROOTS[number].certificate, ROOTS[number].certificate)
 
 
 def links(folder: Path) -> dict[str, set[str]]:

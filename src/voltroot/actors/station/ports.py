@@ -129,7 +129,7 @@ class Key:
 class Leaf:
     """A certificate of the station: alone in one file, with its chain (leaf first) in another, its key in a third.
 
-    ``files`` are all in which it stands first.
+    ``files`` are all in which it stands first, those in DER as well; the other two are in PEM.
     """
 
     certificate: Certificate
@@ -241,6 +241,10 @@ class CertificateStore(Protocol):
 
     def der_file(self, kind: LeafKind, certificate: Certificate) -> Path:
         """Return a file that holds the certificate in DER."""
+        ...
+
+    def pem_file(self, kind: LeafKind, certificate: Certificate) -> Path:
+        """Return a file that holds the certificate alone in PEM."""
         ...
 
     def answers(self, kind: LeafKind) -> tuple[KeptAnswer, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from voltroot.actors.station.choosing import Wish
 from voltroot.actors.station.outcomes import Candidate, Fitness
 from voltroot.actors.station.ports import Leaf, LeafKind, Removal
@@ -22,7 +24,11 @@ class Presenting:
         good = [leaf for leaf in leaves if leaf.certificate not in self._refused]
         if not good:
             self._refused.clear()
-        return next(iter(good or leaves), None)
+        chosen = next(iter(good or leaves), None)
+        if chosen is not None and chosen.chain_file is None and chosen.single_file is None:
+            # It is there in DER only, which TLS does not read.
+            return replace(chosen, single_file=self._station.store.pem_file(LeafKind.CSMS, chosen.certificate))
+        return chosen
 
     def refused(self, leaf: Leaf) -> bool:
         """Note that a certificate did not open a connection; returns whether there is another to be tried at once."""

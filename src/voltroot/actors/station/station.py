@@ -177,6 +177,10 @@ class Station:
         """Return the file of a certificate in DER."""
         return self.store.der_file(kind, info.leaf.certificate)
 
+    def pem_file(self, kind: LeafKind, info: LeafInfo) -> Path:
+        """Return a file of a certificate alone in PEM."""
+        return self.store.pem_file(kind, info.leaf.certificate)
+
     def expiry_days(self, kind: LeafKind) -> int:
         """Return how many whole days the certificate in use is still valid; 0 where there is none."""
         info = self.leaf(kind).info

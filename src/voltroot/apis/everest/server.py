@@ -125,10 +125,12 @@ class Server:
         return wire.LeafResult(answer.status)
 
     def _info(self, asked: wire.LeafRequest, info: LeafInfo) -> wire.CertificateInfo:
-        """A file in DER holds one certificate and no chain."""
+        """A file in DER holds one certificate and no chain; of one that was given in DER there is PEM too."""
         count, chain, single = info.certificate_count, info.chain, info.single
         if asked.encoding is Encoding.DER:
             count, chain, single = 1, None, self._station.der_file(asked.certificate_type, info)
+        elif chain is None and single is None:
+            single = self._station.pem_file(asked.certificate_type, info)
         password = self._settings.key_password
         return wire.CertificateInfo(
             key=str(info.key.path),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,14 @@ from voltroot.store.certdir.leaffolder import (
     LeafFolder,
     certificates_in,
     faults_in,
+    is_pem,
     read_certificates,
     write_hash,
 )
 from voltroot.store.certdir.watch import RESTAT, Found, Stamp, Watch
 
 Place = Watch[CertificateFile]
+LEAF = "leaf"  # where copies of the station's own certificates are, beside those of CAs
 
 
 class CertificateFolder:
@@ -97,9 +100,11 @@ class CertificateFolder:
         return Size(sum(_count(files) for files in seen[: len(held)]), sum(octets.values()))
 
     def file_of(self, kind: CaKind, certificate: Certificate) -> Path | None:
-        """Return a file in which a CA certificate stands."""
+        """Return a file in PEM in which a CA certificate stands."""
         (files,) = self._see(self._places[kind])
-        return next((file.path for file in files if certificate in certificates_in(file)), None)
+        holding = [file for file in files if certificate in certificates_in(file)]
+        found = next((file.path for file in holding if is_pem(file)), None)
+        return found if found or not holding else self._kept([self._copy(kind, certificate)])[0]
 
     def location(self, kind: CaKind) -> Path | None:
         """Return what OpenSSL takes as CAfile or CApath, its hash links in order."""
@@ -107,8 +112,11 @@ class CertificateFolder:
         (files,) = self._see(place)
         if not any(True for file in files for _ in certificates_in(file)):
             return None
-        if place.is_folder and self._links.get(kind) != (files, place.stamp):
-            self._link(kind, place)
+        if place.is_folder:
+            if self._links.get(kind) != (files, place.stamp):
+                self._link(kind, place)
+        elif not is_pem(files[0]):
+            return self._kept([self._copy(kind, *certificates_in(files[0]))])[0]
         return place.place
 
     def passed_over(self) -> tuple[Path, ...]:
@@ -130,7 +138,8 @@ class CertificateFolder:
             places = {path if path.is_dir() else path.parent for path in self.layout.authorities.values()}
             answers = {folder / OCSP for folder in self.layout.certificates.values()}
             own = {*self.layout.certificates.values(), *self.layout.keys.values()}
-            for folder in {*places, *answers, *own, self.layout.state, self.layout.state / "der"}:
+            state = self.layout.state
+            for folder in {*places, *answers, *own, state, state / "der", *state.glob("pem/*")}:
                 clear(folder)
 
     def add_authority(self, kind: CaKind, certificate: Certificate) -> None:
@@ -182,6 +191,7 @@ class CertificateFolder:
             gone: list[Path] = []
             for kind, certificates in removal.authorities.items():
                 place = self._places[kind]
+                gone += [self._copy(kind, each).path for each in certificates]
                 for file in self._see(place)[0]:
                     unwanted = [block for block in file.value or () if block.certificate in certificates]
                     if not unwanted:
@@ -192,7 +202,8 @@ class CertificateFolder:
                     else:
                         writes.append(Write(file.path, rest))
             for leaf in removal.leaves:
-                gone += [*leaf.files, self._der_path(leaf.certificate)]
+                copies = self._copy(LEAF, leaf.certificate), self._copy_in_der(leaf.certificate)
+                gone += [*leaf.files, *(copy.path for copy in copies)]
             staying = [leaf for kind in OWN for leaf in self.leaves(kind).leaves if leaf not in removal.leaves]
             used = {leaf.certificate.key_hash for leaf in staying}
             gone += [key.path for key in removal.keys if key.key_hash not in used]
@@ -212,11 +223,11 @@ class CertificateFolder:
 
     def der_file(self, kind: LeafKind, certificate: Certificate) -> Path:
         """Return a file that holds the certificate in DER, apart from where EVerest would take it for PEM."""
-        path = self._der_path(certificate)
-        if not path.exists():
-            with self._changing():
-                self._journal.commit([Write(path, certificate.der)])
-        return path
+        return self._kept([self._copy_in_der(certificate)])[0]
+
+    def pem_file(self, kind: LeafKind, certificate: Certificate) -> Path:
+        """Return a file of our own that holds the certificate alone in PEM, for one that was given in DER."""
+        return self._kept([self._copy(LEAF, certificate)])[0]
 
     # Both
 
@@ -246,10 +257,18 @@ class CertificateFolder:
         """Put the hash links of a folder in order, as far as the folder is ours to write."""
         with self._lock.held(to_write=False):
             files = place.look()
-            # OpenSSL reads the first certificate of a file that a link leads to, and no other.
-            alone = [(file.path.name, found[0]) for file in files if len(found := [*certificates_in(file)]) == 1]
+            # OpenSSL reads the first certificate of a file that a link leads to, and no other; and it reads PEM.
+            held = [(file, [*certificates_in(file)]) for file in files]
+            alone = [(file.path.name, found[0]) for file, found in held if len(found) == 1 and is_pem(file)]
+            linked = {each for _, each in alone}
+            others = dict.fromkeys(each for _, found in held for each in found if each not in linked)
+            paths: list[str] = []
+            # Where nothing is ours to write, those that stand alone can be found all the same.
+            with suppress(Unavailable):
+                copies = self._kept([self._copy(kind, each) for each in others])
+                paths = [os.path.relpath(path, place.place) for path in copies]
             try:
-                hashlinks.refresh(place.place, hashlinks.wanted(alone))
+                hashlinks.refresh(place.place, hashlinks.wanted((*alone, *zip(paths, others, strict=False))))
             except OSError as error:
                 raise Unavailable(f"{place.place} cannot be given its hash links: {error.strerror}") from error
             self._links[kind] = place.look(), place.stamp
@@ -264,8 +283,20 @@ class CertificateFolder:
             raise Unavailable(f"a key that was just written cannot be read back: {key.text}")
         return key
 
-    def _der_path(self, certificate: Certificate) -> Path:
-        return self.layout.state / "der" / f"{certificate.fingerprint.hex()}.der"
+    def _kept(self, copies: Sequence[Write]) -> list[Path]:
+        """Write those files of our own that are not there yet."""
+        missing = [each for each in copies if not each.path.exists()]
+        if missing:
+            with self._changing():
+                self._journal.commit(missing)
+        return [each.path for each in copies]
+
+    def _copy(self, place: str, certificate: Certificate) -> Write:
+        path = self.layout.state / "pem" / place.lower() / f"{certificate.fingerprint.hex()}.pem"
+        return Write(path, certificate.pem.encode())
+
+    def _copy_in_der(self, certificate: Certificate) -> Write:
+        return Write(self.layout.state / "der" / f"{certificate.fingerprint.hex()}.der", certificate.der)
 
 
 def _count(files: tuple[Found[CertificateFile], ...]) -> int:

@@ -37,6 +37,11 @@ def certificates_in(file: Found[CertificateFile]) -> Iterator[Certificate]:
     return (block.certificate for block in file.value or () if block.certificate is not None)
 
 
+def is_pem(file: Found[CertificateFile]) -> bool:
+    """Whether OpenSSL and EVerest can read the certificates of a file."""
+    return not (isinstance(file.value, pem.Blocks) and file.value.is_der)
+
+
 class LeafFolder:
     """The certificates, keys and OCSP answers of one kind, read again where they have changed."""
 
@@ -65,13 +70,13 @@ def _assemble(files: CertificateFiles, key_files: KeyFiles) -> Leaves:
     keys = [key for file in key_files if (key := file.value) is not None]
     usable = {key.key_hash: key for key in reversed(keys) if isinstance(key, Key)}
     faults = [*faults_in(files)]
-    firsts: dict[Certificate, list[tuple[Path, list[Certificate]]]] = {}
+    firsts: dict[Certificate, list[tuple[Found[CertificateFile], list[Certificate]]]] = {}
     others: dict[bytes, Certificate] = {}
     for file in files:
         found = [*certificates_in(file)]
         others |= {each.der: each for each in found if each.is_ca}
         if found and not found[0].is_ca:
-            firsts.setdefault(found[0], []).append((file.path, found))
+            firsts.setdefault(found[0], []).append((file, found))
         elif any(not each.is_ca for each in found):
             text = "its first certificate is a CA's: the leaf has to come first, and then each one's issuer"
             faults.append(Fault(file.path, text))
@@ -84,16 +89,18 @@ def _assemble(files: CertificateFiles, key_files: KeyFiles) -> Leaves:
     )
 
 
-def _leaf(first: Certificate, places: Sequence[tuple[Path, list[Certificate]]], key: Key | None) -> Leaf:
-    chains = [(path, found) for path, found in places if len(found) > 1]
-    singles = [path for path, found in places if len(found) == 1]
+def _leaf(
+    first: Certificate, places: Sequence[tuple[Found[CertificateFile], list[Certificate]]], key: Key | None
+) -> Leaf:
+    chains = [(file.path, found) for file, found in places if len(found) > 1]
+    singles = [file.path for file, found in places if len(found) == 1 and is_pem(file)]
     return Leaf(
         certificate=first,
         chain=tuple(chains[0][1]) if chains else (first,),
         single_file=singles[0] if singles else None,
         chain_file=chains[0][0] if chains else None,
         key=key,
-        files=tuple(path for path, _ in places),
+        files=tuple(file.path for file, _ in places),
     )
 
 

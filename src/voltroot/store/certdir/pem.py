@@ -26,9 +26,14 @@ class Block(NamedTuple):
     fault: str = ""
 
 
+def is_der(octets: bytes) -> bool:
+    """Whether a file is one in DER, which holds one certificate."""
+    return octets[:1] == b"\x30" and _BEGIN not in octets
+
+
 def blocks(octets: bytes) -> Iterator[Block]:
     """Yield every certificate of a file in PEM, or the one of a file in DER, as they are asked for."""
-    if octets[:1] == b"\x30" and _BEGIN not in octets:
+    if is_der(octets):
         yield _read(0, len(octets), octets)
         return
     if octets.strip() and not any(_BEGIN + label in octets for label in _LABELS):
@@ -62,6 +67,7 @@ class Blocks:
     """The certificates of a file, read as far as somebody has asked for them, and kept. Safe among threads."""
 
     def __init__(self, octets: bytes) -> None:
+        self.is_der = is_der(octets)
         self._waiting: Iterator[Block] | None = blocks(octets)
         self._read: list[Block] = []
         self._lock = threading.Lock()
@@ -95,7 +101,9 @@ def without(octets: bytes, gone: list[Block]) -> bytes:
 
 
 def joined(octets: bytes, certificate: Certificate) -> bytes:
-    """Return a file's octets with one more certificate at the end."""
+    """Return a file's octets with one more certificate at the end; a file in DER becomes one in PEM."""
+    if is_der(octets):
+        octets = "".join(block.certificate.pem for block in blocks(octets) if block.certificate).encode()
     gap = b"" if not octets or octets.endswith(b"\n") else b"\n"
     return octets + gap + certificate.pem.encode()
 
