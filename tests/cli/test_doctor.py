@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from charging import Branch, Charger, key_pem, leaf, pem, root, stapled
+from charging import LONG, Branch, Charger, key_pem, leaf, pem, root, stapled
 from everest_cases import BRANCH, CONTRACT, OTHER, named
-from pathing import DAY, NOW
+from pathing import DAY, NOW, make
 from voltroot.actors.station.ports import CaKind, LeafKind
+from voltroot.actors.station.state import Record
+from voltroot.actors.station.succession import Succession
 from voltroot.cli import cli
+from voltroot.store.stationstate import StateFile
 
 V2G, MO, CSMS = CaKind.V2G, CaKind.MO, CaKind.CSMS
 BRANCH_20, CSMS_BRANCH = Branch("V2G20", "P-521", "CSO"), Branch("CSMS", dc="")
@@ -134,6 +137,46 @@ def test_what_peers_would_refuse_although_it_is_valid_is_told(whole: Charger) ->
     assert "its DC is absent" in lack["text"]
 
 
+def test_a_certificate_that_a_kept_answer_calls_revoked_does_not_work(whole: Charger) -> None:
+    whole.station.stapling.keep(named(BRANCH.sub2, BRANCH.sub1), stapled(BRANCH.sub2, BRANCH.sub1, "revoked"))
+    code, uses = told(whole, "--use", "tls")
+    assert code == 1
+    assert "it is revoked" in uses["tls"]["lacks"][0]["text"]
+
+
+def test_an_answer_that_cannot_be_read_is_none(whole: Charger) -> None:
+    for path in (whole.places.certificates[LeafKind.V2G] / "ocsp").glob("*.der"):
+        path.unlink()
+        path.mkdir()
+    code, uses = told(whole, "--use", "tls")
+    assert code == 0
+    assert "3 of 3 certificates" in uses["tls"]["hints"][0]["text"]
+    assert "Is a directory" in uses["tls"]["hints"][0]["text"]
+
+
+def test_a_chain_that_is_not_shown_to_cars_as_a_whole_is_told(whole: Charger) -> None:
+    (whole.places.certificates[LeafKind.V2G] / "CPO_CERT_EVSE_CHAIN.pem").unlink()
+    _, uses = told(whole, "--use", "tls")
+    hint = uses["tls"]["hints"][0]["text"]
+    assert hint.startswith("EVSE.pem has no chain with CN=V2GSubCA2,O=Test,C=DE and CN=V2GSubCA1,O=Test,C=DE in it")
+    whole.trust(V2G, pem(BRANCH.root))
+    _, uses = told(whole, "--use", "tls")
+    hint = uses["tls"]["hints"][0]["text"]
+    assert hint.startswith(f"{BRANCH.sub2.certificate.subject}, which issued {BRANCH.leaf.certificate.subject}")
+
+
+def test_a_CSMS_root_that_took_over_from_another_is_one(whole: Charger) -> None:
+    first = make("CN=First,O=Test,C=DE", end=NOW + LONG)
+    second = make("CN=Second,O=Test,C=DE", first, ca=True, end=NOW + LONG)
+    whole.trust(CSMS, pem(first))
+    succession = Succession(Record(StateFile(whole.places.state / "ocpp.json")), whole.station, lambda: True)
+    assert succession.install(pem(second)) is not None
+    succession.worked(0)
+    assert told(whole, "--use", "ocpp-2")[0] == 0
+    shown = json.loads(run("station", "show", whole.folder, "--json").stdout)["authorities"]["CSMS"]
+    assert [(each["subject"], each["root"]) for each in shown] == [("CN=Second,O=Test,C=DE", True)]
+
+
 def test_faults_of_files_are_remarks_and_hostile_names_move_no_cursor(whole: Charger) -> None:
     cso = whole.places.certificates[LeafKind.V2G]
     (cso / "bad\x1b[2J.pem").write_text("rubbish")
@@ -161,7 +204,9 @@ def test_places_and_the_password_may_be_given(tmp_path: Path) -> None:
     secret = tmp_path / "password"
     secret.write_text("123456\n")
     options = ["--use", "tls", "--use", "pnc-2", "--v2g-ca", elsewhere]
-    assert run("doctor", own.folder, *options).exit_code == 1
+    without = run("doctor", own.folder, *options)
+    assert without.exit_code == 1
+    assert "do: give its password if it is encrypted" in without.stdout
     assert run("doctor", own.folder, *options, "--key-password-file", secret).exit_code == 0
     (tmp_path / "keys").mkdir()
     (tmp_path / "certs/client").rename(tmp_path / "keys/client")

@@ -14,8 +14,9 @@ from voltroot.actors.station import checkup
 from voltroot.actors.station.choosing import Wish
 from voltroot.actors.station.outcomes import Candidate
 from voltroot.actors.station.ports import OWN, CaKind, LeafKind
-from voltroot.actors.station.state import State
+from voltroot.actors.station.state import Record, State
 from voltroot.actors.station.station import Station
+from voltroot.actors.station.succession import Succession
 from voltroot.cli.inspect import Moment
 from voltroot.cli.inspection.printing import printable
 from voltroot.cli.station_service import asyncapi, certify, run
@@ -73,7 +74,10 @@ def open_station(
     layout = Layout.everest(folder, keys=keys, elsewhere={kind: path for kind, path in given.items() if path})
     password = key_password_file.read_bytes().rstrip(b"\r\n") if key_password_file else None
     moment = at or datetime.now(UTC)
-    return Station(CertificateFolder(layout, lambda: moment, password=password), profiles(), lambda: moment)
+    found = Station(CertificateFolder(layout, lambda: moment, password=password), profiles(), lambda: moment)
+    # A CSMS root that took over from another has not issued itself, and is trusted all the same.
+    Succession(Record(StateFile(layout.state / "ocpp.json")), found, lambda: False)
+    return found
 
 
 @click.group()
@@ -142,8 +146,8 @@ def _csms_lines(state: State) -> Iterator[str]:
 
 
 def _authorities(shown: Station, kind: CaKind) -> list[dict[str, Any]]:
-    place = shown.store.authorities(kind)
-    return [_certificate(each) | {"root": each in place.roots} for each in place.certificates]
+    roots = shown.roots(kind)
+    return [_certificate(each) | {"root": each in roots} for each in shown.store.authorities(kind).certificates]
 
 
 def _leaves(shown: Station, kind: LeafKind) -> dict[str, Any]:
@@ -180,12 +184,12 @@ def _certificate(certificate: Certificate) -> dict[str, Any]:
 def _lines(shown: Station, folder: Path) -> Iterator[str]:
     now = shown.now()
     for kind in CaKind:
-        place = shown.store.authorities(kind)
+        certificates, roots = shown.store.authorities(kind).certificates, shown.roots(kind)
         yield click.style(f"{kind} CAs", bold=True)
-        for each in place.certificates:
-            kept = "root " if each in place.roots else "sub-CA"
+        for each in certificates:
+            kept = "root " if each in roots else "sub-CA"
             yield f"  {_mark(each.not_before <= now <= each.not_after)} {kept:6}  {_named(each)}"
-        if not place.certificates:
+        if not certificates:
             yield "  none"
     for own in OWN:
         yield click.style(LEAF_TITLES[own], bold=True)

@@ -10,12 +10,14 @@ from typing import NamedTuple
 
 from voltroot.actors.station import admission
 from voltroot.actors.station.choosing import Wish, is_of_20
-from voltroot.actors.station.outcomes import Candidate, Fitness, VerifyStatus
-from voltroot.actors.station.ports import AUTHORITY_OF, OWN, CaKind, LeafKind
+from voltroot.actors.station.outcomes import Candidate, Fitness, Stapled, VerifyStatus
+from voltroot.actors.station.ports import AUTHORITY_OF, OWN, CaKind, LeafKind, is_root
 from voltroot.actors.station.station import Station
 from voltroot.errors import Failure
-from voltroot.pki import answers
+from voltroot.pki import answers, chains
+from voltroot.pki.answers import Answer
 from voltroot.pki.certificates import Certificate
+from voltroot.pki.chains import Evidence, Verdict
 from voltroot.pki.judging.findings import name_of
 
 AHEAD = timedelta(days=14)
@@ -86,9 +88,12 @@ def remarks(station: Station) -> list[Lack]:
 def _faults(station: Station) -> Iterator[Lack]:
     owned = [station.store.leaves(kind) for kind in OWN]
     faults = [fault for kind in CaKind for fault in station.store.authorities(kind).faults]
-    faults += [fault for leaves in owned for fault in (*leaves.faults, *leaves.key_faults)]
+    faults += [fault for leaves in owned for fault in leaves.faults]
     for fault in faults:
         yield Lack(f"{fault.path}: {fault.text}", "replace the file or take it away; all else is used")
+    for fault in [fault for leaves in owned for fault in leaves.key_faults]:
+        remedy = "give its password if it is encrypted (--key-password-file); else replace the file or take it away"
+        yield Lack(f"{fault.path}: {fault.text}", remedy)
     for path in station.store.passed_over():
         yield Lack(f"{path}: by its name it is not looked at", "rename it to .pem, or to .der if that is what it holds")
     for leaves in owned:
@@ -130,7 +135,7 @@ def _all(station: Station) -> Iterator[Certificate]:
 def _root(kind: CaKind, listing: str) -> Check:
     def check(station: Station) -> Iterator[Lack]:
         if not station.is_ca_installed(kind):
-            roots = station.store.authorities(kind).roots
+            roots = station.roots(kind)
             found = "; ".join(f"{name_of(each)} {_dates(each, station.now())}" for each in roots)
             text = f"no {kind} root is valid: {found}" if roots else f"no {kind} root is installed"
             yield Lack(text, f"install one: by InstallCertificate ({listing}), or as a file")
@@ -164,13 +169,15 @@ def _leaf(kind: LeafKind, order: str, edition: str = "", *, only_2: bool = False
 
 
 def _refused_by_peers(station: Station, kind: LeafKind, candidate: Candidate) -> str | None:
-    """Return why a peer would refuse what nothing here stands against: the rules of ISO 15118 on its profile."""
+    """Return why a peer would refuse what nothing here stands against: the rules of ISO 15118, or a revocation."""
     path = candidate.path
     place = station.store.authorities(AUTHORITY_OF[kind])
     verified = admission.verify(path, place, station.now(), admission.INPUTS[kind])
-    if verified.status in (VerifyStatus.VALID, VerifyStatus.ISSUER_NOT_FOUND):
-        return None
-    return verified.reason
+    if verified.status not in (VerifyStatus.VALID, VerifyStatus.ISSUER_NOT_FOUND):
+        return verified.reason
+    kept = tuple(found for each in station.stapling.of(kind, path) if isinstance(found := _answer(each), Answer))
+    judgement = chains.judge(path, path[-1:], station.now(), evidence=Evidence(answers=kept))
+    return judgement.text if judgement.verdict is Verdict.REVOKED else None
 
 
 def _contract_root(*, of_20: bool) -> Check:
@@ -202,18 +209,23 @@ def _mo_root(*, of_20: bool) -> Check:
     return check
 
 
-def _own_root(station: Station) -> Iterator[Lack]:
-    info = station.leaf(LeafKind.V2G).info
-    if info and info.root is None:
-        text = "the V2G root above the certificate for cars is not installed: whether cars trust it cannot be told here"
-        yield Lack(text, "install the root")
+def _complete(station: Station) -> Iterator[Lack]:
+    candidates = station.candidates(Wish(LeafKind.V2G))
+    for leaf, _, _, path in [each for each in candidates if each.fitness is Fitness.USABLE][:1]:
+        if not is_root(top := path[-1]):
+            text = f"{top.issuer}, which issued {name_of(top)}, is neither installed nor in the chain for cars"
+            remedy = "install it if it is a V2G root; if it is a sub-CA, put it into the chain's file: cars need it"
+            yield Lack(text, remedy)
+        if unshown := [name_of(each) for each in path if each not in leaf.chain and not is_root(each)]:
+            text = f"{leaf.files[0].name} has no chain with {' and '.join(unshown)} in it: cars are not shown them"
+            yield Lack(text, "put them into one file, the leaf first and then each one's issuer")
 
 
 def _stapled(station: Station) -> Iterator[Lack]:
     info = station.leaf(LeafKind.V2G, include_ocsp=True).info
     asked = {each.about for each in station.stapling.requests()}
     wanted = [each for each in info.ocsp if each.about in asked] if info else []
-    whys = [_stale(each.answer.read_bytes(), station) if each.answer else "none is kept" for each in wanted]
+    whys = [_stale(_answer(each), station) for each in wanted]
     if found := [why for why in whys if why]:
         text = f"{len(found)} of {len(wanted)} certificates in the chain for cars have no OCSP answer ({found[0]})"
         yield Lack(
@@ -221,11 +233,20 @@ def _stapled(station: Station) -> Iterator[Lack]:
         )
 
 
-def _stale(octets: bytes, station: Station) -> str | None:
+def _answer(kept: Stapled) -> Answer | str:
+    """Return what is kept about a certificate, or why nothing can be made of it."""
     try:
-        until = [single.next_update for single in answers.read(octets).singles]
+        return answers.read(kept.answer.read_bytes()) if kept.answer else "none is kept"
+    except OSError as error:
+        return f"{kept.answer} cannot be read: {error.strerror}"
     except Failure as failure:
         return str(failure)
+
+
+def _stale(answer: Answer | str, station: Station) -> str | None:
+    if isinstance(answer, str):
+        return answer
+    until = [single.next_update for single in answer.singles]
     late = [each for each in until if each is not None and each < station.now()]
     return f"it ended on {_moment(late[0])}" if late else None
 
@@ -255,7 +276,7 @@ NEEDS: dict[Use, tuple[Check, ...]] = {
 HINTS: dict[Use, tuple[Check, ...]] = {
     Use.OCPP_2: (),
     Use.OCPP_3: (),
-    Use.TLS: (_own_root, _stapled),
+    Use.TLS: (_complete, _stapled),
     Use.PNC_2: (_mo_root(of_20=False),),
     Use.PNC_20: (_mo_root(of_20=True),),
     Use.INSTALLATION: (),

@@ -110,6 +110,10 @@ class Station:
         found = itertools.chain(self._anchors(kind), filter(is_root, self.store.each_authority(kind)))
         return any(each.not_before <= now <= each.not_after for each in found)
 
+    def roots(self, kind: CaKind) -> tuple[Certificate, ...]:
+        """Return the CAs of a kind that are trusted, whether they are valid now or not."""
+        return (*self.store.authorities(kind).roots, *self._anchors(kind))
+
     def verify_location(self, kind: CaKind) -> Path | None:
         """Return the bundle, or the folder with its hash links, that OpenSSL verifies peers with."""
         return self.store.location(kind)
