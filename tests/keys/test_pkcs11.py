@@ -188,6 +188,17 @@ def test_of_two_keys_with_one_label_none_is_chosen(token: Token) -> None:
 
 
 @pytest.mark.slow
+def test_half_a_pair_that_was_never_finished_is_not_taken_for_the_public_key(token: Token) -> None:
+    make_pair(token, "ca", with_private=False)
+    made = opened(token).create("ca", P256_SHA256)
+    keyring = opened(token)
+    assert keyring.signer("ca").public_key() == made
+    assert suites.verify(made, suites.sign(keyring.signer("ca"), b"data"), b"data", P256_SHA256.hash)
+    keyring.delete("ca")
+    assert opened(token).create("ca", P256_SHA256) != made
+
+
+@pytest.mark.slow
 def test_a_private_key_without_its_public_key_is_told(token: Token) -> None:
     make_pair(token, "ca", with_public=False)
     with pytest.raises(Unavailable, match="without its public key"):
@@ -323,12 +334,12 @@ def by_hand(token: Token) -> tuple[Cryptoki, int]:
     return module, session
 
 
-def make_pair(token: Token, label: str, *, with_public: bool = True) -> None:
+def make_pair(token: Token, label: str, *, with_public: bool = True, with_private: bool = True) -> None:
     """Make a key pair past the keyring, as another program may do."""
     opened(token).labels()
     module, session = by_hand(token)
     common: dict[int, cryptoki.Value] = {cryptoki.LABEL: label.encode()}
     curve = der.oid("1.2.840.10045.3.1.7")
     public = {**common, cryptoki.TOKEN: with_public, cryptoki.EC_PARAMS: curve}
-    module.generate_pair(session, cryptoki.EC_GENERATE, public, {**common, cryptoki.TOKEN: True})
+    module.generate_pair(session, cryptoki.EC_GENERATE, public, {**common, cryptoki.TOKEN: with_private})
     module.close_session(session)

@@ -168,9 +168,9 @@ class Pkcs11Keyring:
             return None
         if len(keys) > 1:
             raise Unavailable(f"{self._address} holds {len(keys)} keys {label}: delete those that are not in use")
-        public = module.find(session, {cryptoki.CLASS: cryptoki.PUBLIC_KEY, cryptoki.LABEL: label.encode()})
         try:
-            found = Found(self._sessions.era, keys[0], _read_public(module, session, public[0] if public else keys[0]))
+            public = _public_of(module, session, label, keys[0])
+            found = Found(self._sessions.era, keys[0], _read_public(module, session, public))
         except (Malformed, ValueError, KeyError) as error:
             raise Unavailable(f"{self._address} holds a key {label} without its public key beside it") from error
         self._found[label] = found
@@ -243,6 +243,17 @@ def _templates(label: str, suite: Suite) -> tuple[int, Template, Template]:
 
 def _private(module: Cryptoki, session: int, label: str) -> list[int]:
     return module.find(session, {cryptoki.CLASS: cryptoki.PRIVATE_KEY, cryptoki.LABEL: label.encode()})
+
+
+def _public_of(module: Cryptoki, session: int, label: str, private: int) -> int:
+    """Return what tells the public key of a private one: of those with its label the one that was made with it.
+
+    A token that is taken away while it makes a pair may keep half of it.
+    """
+    wanted: Template = {cryptoki.CLASS: cryptoki.PUBLIC_KEY, cryptoki.LABEL: label.encode()}
+    own = module.attribute(session, private, cryptoki.ID)
+    paired = module.find(session, {**wanted, cryptoki.ID: own}) if own else []
+    return next(iter(paired or module.find(session, wanted)), private)
 
 
 def _read_public(module: Cryptoki, session: int, item: int) -> PublicKey:
