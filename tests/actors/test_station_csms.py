@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -27,6 +29,7 @@ from voltroot.actors.station.succession import Succession
 from voltroot.actors.station.variables import TABLE, Access, Place, Status, Variables, check_given
 from voltroot.actors.station.vehicles import Query, Source, Told, Vehicles, Verdict
 from voltroot.actors.station.vehicles import Status as Known
+from voltroot.apis.ocpp.station.link import Turn
 from voltroot.errors import Refused
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.fingerprints import HashData, hash_data
@@ -164,6 +167,32 @@ def test_the_wait_doubles_up_to_a_limit_and_the_next_network_gets_its_turn(recor
     assert [slot for slot, _ in tried] == [1, 1, 1, 2, 2, 2, 1]
     attempts.restart()
     assert (attempts.slot, attempts.failed()) == (1, 10)
+
+
+def test_work_whose_caller_has_gone_is_done_and_still_has_its_turn_to_itself() -> None:
+    """A connection that is lost leaves what it began to its thread: the state is for one at a time."""
+    done: list[str] = []
+
+    async def main() -> None:
+        turn, begun, may_end = Turn(), threading.Event(), threading.Event()
+
+        def slow() -> None:
+            begun.set()
+            may_end.wait(10)
+            done.append("slow")
+
+        lost = [asyncio.ensure_future(turn.take(*work)) for work in ((slow,), (done.append, "given"))]
+        await asyncio.to_thread(begun.wait)
+        for each in lost:
+            each.cancel()
+        await asyncio.gather(*lost, return_exceptions=True)
+        last = asyncio.ensure_future(turn.take(done.append, "last"))
+        await asyncio.wait([last], timeout=0.2)
+        may_end.set()
+        await last
+
+    asyncio.run(main())
+    assert done == ["slow", "given", "last"]
 
 
 # Certificates
