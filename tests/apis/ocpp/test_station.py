@@ -645,6 +645,21 @@ def test_TC_M_24_and_25_OCSP_answers_are_fetched_and_kept(csms: RawCsms, station
     assert len([*(station.running.folder / "certs/client/cso/ocsp").glob("*.der")]) == 2
 
 
+def test_M06_FR_07_a_renewal_while_answers_are_fetched_has_all_of_them_fetched(csms: RawCsms, station: Session) -> None:
+    assert station.call("TriggerMessage", {"requestedMessage": "SignV2GCertificate"}) == ACCEPTED
+    first, second = (station.expect("SignCertificate", ACCEPTED) for _ in range(2))
+    assert signed(station, first, csms.sign(first["csr"], "SECC_2")) == ACCEPTED
+    station.expect("GetCertificateStatus")
+    fetching = station.last
+    assert signed(station, second, csms.sign(second["csr"], "SECC_2")) == ACCEPTED
+    station.last = fetching
+    station.reply({"status": "Failed"})
+    serials = {station.expect("GetCertificateStatus", {"status": "Failed"})["ocspRequestData"]["serialNumber"]
+               for _ in range(3)}  # fmt: skip
+    assert len(serials) == 3
+    assert get_variable(station, "ISO15118Ctrlr.PnCEnabled")["attributeValue"] == "true"
+
+
 # M01, M02, C07: cars
 
 

@@ -48,7 +48,8 @@ class Stapling:
         wanted = await self._turn.take(self._station.stapling.requests)
         self._known = {each: self._known.get(each, 0.0) for each in wanted}
         for asked in wanted:
-            if self._known[asked] <= time.monotonic():
+            # Meanwhile somebody may be in a hurry.
+            if self._known.get(asked, 0.0) <= time.monotonic():
                 # Should the connection be lost meanwhile, it is asked for after the next.
                 self._known[asked] = time.monotonic() + (await self._fetched(link, asked)).total_seconds()
 
