@@ -907,6 +907,26 @@ def test_a_key_in_a_device_does_TLS_with_the_CSMS(
         assert not holds_key_anywhere(tmp_path, certificates(chain)[0])
 
 
+def test_what_was_promised_while_the_device_is_away_is_asked_for_once_it_is_back(
+    csms: RawCsms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F06.FR.10: each trigger that was accepted leads to its message."""
+    monkeypatch.setattr("voltroot.apis.ocpp.station.signing.DEVICE_AGAIN", 0.1)
+    port = csms.listen(2)
+    with devices.swtpm() as tpm:
+        running = made(csms, tmp_path, port)
+        running.keys = KeyTable(device=tpm.device)
+        with running.run():
+            station = csms.accept_booted(port)
+            tpm.take_away()
+            assert station.call("TriggerMessage", {"requestedMessage": "SignV2GCertificate"}) == ACCEPTED
+            assert station.is_quiet()
+            tpm.put_back()
+            asked = [station.expect("SignCertificate", ACCEPTED)["csr"] for _ in range(2)]
+            assert {read_named_request(csr).subject.get("CN") for csr in asked} == {"SECC1", "SECC2"}
+            assert station.is_quiet()
+
+
 def holds_key_anywhere(folder: Path, leaf: Certificate) -> bool:
     return any(holds_key_of(path.read_bytes(), leaf.public_key) for path in folder.rglob("*") if path.is_file())
 

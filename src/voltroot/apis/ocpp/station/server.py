@@ -271,8 +271,7 @@ class Server:
         return Reply({"status": "Accepted"}, messages[wanted])
 
     async def _begin(self, link: Link, orders: Sequence[Order]) -> None:
-        for order in orders:
-            await self.signing.begin(order)
+        await self.signing.promise(orders)
         # Not with all else that waits: it was asked for, and may be so while the station is not accepted yet.
         await self.signing.send(link)
         self.telling.wake.set()

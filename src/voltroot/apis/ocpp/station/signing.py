@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from voltroot.actors.station.outcomes import Installation, InstallStatus
 from voltroot.actors.station.ports import Key, LeafKind
@@ -14,12 +14,13 @@ from voltroot.actors.station.signings import Order, Signings, Taken
 from voltroot.actors.station.state import Asked
 from voltroot.apis.ocpp.station import wire
 from voltroot.apis.ocpp.station.link import Link, Turn
-from voltroot.errors import Failure, Refused
+from voltroot.errors import Failure, Refused, Unavailable
 from voltroot.ocppj.frames import Payload
 
 log = logging.getLogger("voltroot")
 
 INVALID = "InvalidChargingStationCertificate"
+DEVICE_AGAIN = 10.0  # seconds until a device that was away is asked for a key once more
 # What says nothing about the certificate: the CSMS may try once more.
 OURS = (InstallStatus.WRITE_ERROR, InstallStatus.FULL)
 
@@ -35,6 +36,8 @@ class Signing:
         self._tell = tell
         self._next: dict[int, float] = {}
         self._waiting: dict[int, asyncio.Future[Installation]] = {}
+        self._owed: list[Order] = []
+        self._owed_until = math.inf
 
     def orders(self, kind: LeafKind, evse: int | None = None) -> list[Order]:
         """Return what is wanted of a kind; Refused says why nothing is."""
@@ -58,21 +61,32 @@ class Signing:
         finally:
             self._waiting.pop(asked.request, None)
 
-    async def renew(self) -> None:
-        """Begin what is due."""
-        for order in await self._turn.take(self._signings.due):
+    async def promise(self, orders: Iterable[Order]) -> None:
+        """Begin what is wanted; what has no key because the device is away is begun with a later ``send``."""
+        for order in orders:
             try:
                 await self.begin(order)
             except Failure as failure:
                 log.warning("signing.failed", extra={"subject": order.name, "why": str(failure)})
+                if isinstance(failure, Unavailable):
+                    self._owed += [order] if order not in self._owed else []
+                    self._owed_until = time.monotonic() + DEVICE_AGAIN
+
+    async def renew(self) -> None:
+        """Begin what is due."""
+        due = await self._turn.take(self._signings.due)
+        await self.promise(each for each in due if each not in self._owed)
 
     @property
     def due(self) -> float:
         """When ``send`` is wanted next, on the monotonic clock."""
-        return min((self._next.get(each.request, 0.0) for each in self._signings.asked), default=math.inf)
+        return min((self._owed_until, *(self._next.get(each.request, 0.0) for each in self._signings.asked)))
 
     async def send(self, link: Link) -> None:
         """Send all requests that are due, and note when they are due again."""
+        if self._owed_until <= time.monotonic():
+            owed, self._owed, self._owed_until = self._owed, [], math.inf
+            await self.promise(owed)
         for asked in self._signings.asked:
             if self._next.get(asked.request, 0.0) > time.monotonic():
                 continue
