@@ -363,6 +363,24 @@ def test_what_is_deleted_has_no_key_left_in_its_device(is_away: bool, charger: C
     assert not waiting.path.exists()
 
 
+def test_a_key_that_a_device_makes_while_it_goes_is_destroyed_once_it_is_back(
+    charger: Charger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def goes(label: str) -> None:
+        keyring.is_away = True
+        raise Unavailable("the device does not answer")
+
+    keyring = Absent(tmp_path / "keyring")
+    station = Station(charger.store, profiles(), charger.clock, keyring=keyring)
+    monkeypatch.setattr(keyring, "signer", goes)
+    requested = station.requests.make(KeyOrder(LeafKind.V2G, "DE", "Test", "DE*ABC*E001", in_keyring=True))
+    assert requested.status is RequestStatus.KEY_ERROR
+    assert len(keyring.labels()) == 1
+    keyring.is_away = False
+    station.upkeep.collect(charger.clock())
+    assert keyring.labels() == []
+
+
 def test_a_key_in_a_keyring_that_the_store_cannot_note_down_is_destroyed(
     charger: Charger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -98,12 +97,12 @@ class Requests:
         if self._keyring is None:
             raise Unavailable("no keyring is configured: keys are made in files only")
         label = f"{order.kind.lower()}-leaf-{secrets.token_hex(8)}"
-        public = self._keyring.create(label, suite)
-        spki = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         try:
-            key = self._store.refer_to_key(order.kind, label, spki, self._reference(label))
-            return key, self._keyring.signer(label)
+            public = self._keyring.create(label, suite)
+            spki = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+            signer = self._keyring.signer(label)
+            return self._store.refer_to_key(order.kind, label, spki, self._reference(label)), signer
         except Failure:
-            with contextlib.suppress(Failure):
-                self._keyring.delete(label)
+            # A device that goes while it makes a key may have made it.
+            self._upkeep.unwanted(label)
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -75,6 +76,7 @@ class Upkeep:
         self._keyring = keyring
         self._waiting: dict[Path, float] = {}
         self._spared: set[Path] = set()
+        self._unwanted: set[str] = set()
         self._known: dict[CaKind | LeafKind, frozenset[Certificate]] | None = None
         self._listeners: list[Listener] = []
         self._lock = threading.Lock()
@@ -87,8 +89,14 @@ class Upkeep:
         """Never collect a key: its certificate is used elsewhere."""
         self._spared.add(key.path)
 
+    def unwanted(self, label: str) -> None:
+        """Destroy a key of the keyring that may be there and that no file refers to, once the device answers."""
+        self._unwanted.add(label)
+        self._sweep()
+
     def collect(self, now: datetime) -> Collected:
         """Take away expired leaves, keys that nobody came back for, and OCSP answers about nothing that is here."""
+        self._sweep()
         own = {kind: self._store.leaves(kind) for kind in OWN}
         old = {kind: self._expired(leaves, now) for kind, leaves in own.items()}
         staying = {kind: [leaf for leaf in leaves.leaves if leaf not in old[kind]] for kind, leaves in own.items()}
@@ -141,6 +149,13 @@ class Upkeep:
             for listener in listeners:
                 listener(change)
         return changes
+
+    def _sweep(self) -> None:
+        for label in [*self._unwanted]:
+            with contextlib.suppress(Unavailable):
+                if self._keyring is not None:
+                    self._keyring.delete(label)
+                self._unwanted.discard(label)
 
     def _destroyed(self, keys: Iterable[Key]) -> Iterator[Key]:
         """Destroy those that no certificate uses, and yield those that are gone."""
