@@ -34,6 +34,7 @@ from voltroot.errors import Refused
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.fingerprints import HashData, hash_data
 from voltroot.pki.requests import read_named_request
+from voltroot.store.certdir import keyfiles
 from voltroot.store.stationstate import StateFile
 from world import World
 
@@ -220,6 +221,19 @@ def test_the_newest_certificate_is_shown_and_after_a_refusal_the_one_before(char
     presenting.refused(first)
     assert presenting.worked(second) == new.certificate
     assert [each.leaf.certificate for each in charger.station.candidates(Wish(LeafKind.CSMS))] == [old.certificate]
+
+
+def test_a_certificate_whose_key_does_no_TLS_in_its_device_is_shown_last(charger: Charger) -> None:
+    old, new = CSMS.another("SN9", begin=NOW - 9 * DAY), CSMS.another("SN1", kind="RSA", begin=NOW - DAY)
+    charger.own(old, CSMS.sub2, CSMS.sub1, kind=LeafKind.CSMS, name="OLD")
+    charger.own(new, CSMS.sub2, CSMS.sub1, kind=LeafKind.CSMS, name="NEW")
+    presenting = Presenting(charger.station)
+    assert (shown := presenting.leaf()) is not None
+    assert shown.certificate == new.certificate
+    (charger.places.keys[LeafKind.CSMS] / "NEW.key").unlink()
+    charger.store.refer_to_key(LeafKind.CSMS, "in-device", keyfiles.spki_of(new.key.public_key()))
+    assert (shown := presenting.leaf()) is not None
+    assert shown.certificate == old.certificate
 
 
 def test_a_certificate_that_is_there_in_DER_only_is_shown_from_a_file_in_PEM(charger: Charger) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from voltroot.actors.station.choosing import Wish
 from voltroot.actors.station.outcomes import Candidate, Fitness
 from voltroot.actors.station.ports import Leaf, LeafKind, Removal
@@ -46,7 +48,14 @@ class Presenting:
         return next((each.certificate for each in others if each.certificate in refused), None)
 
     def _candidates(self) -> list[Candidate]:
-        """Those with a key, expired ones last: a CSMS may take them to give us another (A00.FR.430)."""
+        """Those with a key, expired ones later: a CSMS may take them to give us another (A00.FR.430)."""
         fit = (Fitness.USABLE, Fitness.EXPIRED)
         found = [each for each in self._station.candidates(Wish(LeafKind.CSMS)) if each.fitness in fit]
-        return sorted((each for each in found if each.leaf.key), key=lambda each: fit.index(each.fitness))
+        found.sort(key=lambda each: (not _does_tls(each.leaf), fit.index(each.fitness)))
+        return [each for each in found if each.leaf.key]
+
+
+def _does_tls(leaf: Leaf) -> bool:
+    """Whether OpenSSL can use the key: one in a device only if it is one of ECDSA (ADR 27)."""
+    in_device = leaf.key is not None and leaf.key.label is not None
+    return not in_device or isinstance(leaf.certificate.public_key, ec.EllipticCurvePublicKey)
