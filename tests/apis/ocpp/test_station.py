@@ -407,6 +407,21 @@ def test_A02_FR_16_a_chain_that_is_too_long_is_rejected(csms: RawCsms, tmp_path:
         assert station.is_quiet()
 
 
+def test_a_certificate_for_which_there_is_no_room_is_taken_once_there_is(csms: RawCsms, tmp_path: Path) -> None:
+    port = csms.listen(2)
+    running = made(csms, tmp_path, port)
+    running.store = Store(most_certificates=5)
+    with running.run():
+        station = csms.accept_booted(port)
+        asked = trigger(station, "SignChargingStationCertificate")
+        chain = csms.sign(asked["csr"])
+        refused = signed(station, asked, chain)
+        assert (refused["status"], refused["statusInfo"]["reasonCode"]) == ("Rejected", "OutOfStorage")
+        gone = {"certificateHashData": named(csms.root("mo-root-2"))}
+        assert station.call("DeleteCertificate", gone) == ACCEPTED
+        assert signed(station, asked, chain) == ACCEPTED
+
+
 def test_TC_A_15_a_refused_request_is_given_up(station: Session) -> None:
     assert station.call("TriggerMessage", {"requestedMessage": "SignChargingStationCertificate"}) == ACCEPTED
     station.expect("SignCertificate", REJECTED)

@@ -25,6 +25,8 @@ BEFORE_END, LAST_PART = timedelta(days=30), 3
 REMEMBERED = 4  # requests for one name: the CSMS may answer an earlier one late
 ASK_AGAIN = timedelta(hours=1)  # after it came to nothing
 FOR_CARS = (LeafKind.V2G, LeafKind.V2G20)
+# What says nothing about the certificate: the CSMS may try once more.
+PASSING = (InstallStatus.WRITE_ERROR, InstallStatus.FULL)
 
 
 class Order(NamedTuple):
@@ -182,7 +184,7 @@ class Signings:
             # Earlier requests for the same name are answered by this one as well.
             before = self.asked[: self.asked.index(asked) + 1]
             self._forget([each for each in before if (each.kind, each.name) == (asked.kind, asked.name)], asked)
-        elif installation.status is not InstallStatus.WRITE_ERROR:
+        elif installation.status not in PASSING:
             self._later(asked.kind, asked.name)
             self._drop(asked)
         return Taken(installation, asked)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from voltroot.actors.station.outcomes import Installation, InstallStatus
 from voltroot.actors.station.ports import Key, LeafKind
-from voltroot.actors.station.signings import Order, Signings, Taken
+from voltroot.actors.station.signings import PASSING, Order, Signings, Taken
 from voltroot.actors.station.state import Asked
 from voltroot.apis.ocpp.station import wire
 from voltroot.apis.ocpp.station.link import Link, Turn
@@ -21,8 +21,6 @@ log = logging.getLogger("voltroot")
 
 INVALID = "InvalidChargingStationCertificate"
 DEVICE_AGAIN = 10.0  # seconds until a device that was away is asked for a key once more
-# What says nothing about the certificate: the CSMS may try once more.
-OURS = (InstallStatus.WRITE_ERROR, InstallStatus.FULL)
 
 Tell = Callable[[str, str], Awaitable[None]]
 
@@ -110,7 +108,7 @@ class Signing:
         else:
             log.warning("certificate.rejected", extra={"status": status.value, "why": why})
             self._stop(kind)
-            if status not in OURS:
+            if status not in PASSING:
                 await self._tell(INVALID, why)
         if taken.asked is not None:
             self._settle(taken.asked, taken.installation)
