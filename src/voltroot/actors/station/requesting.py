@@ -99,6 +99,7 @@ class Requests:
         label = f"{order.kind.lower()}-leaf-{secrets.token_hex(8)}"
         try:
             public = self._keyring.create(label, suite)
+            self._upkeep.sweep()
             spki = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
             signer = self._keyring.signer(label)
             return self._store.refer_to_key(order.kind, label, spki, self._reference(label)), signer

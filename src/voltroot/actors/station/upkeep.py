@@ -92,11 +92,19 @@ class Upkeep:
     def unwanted(self, label: str) -> None:
         """Destroy a key of the keyring that may be there and that no file refers to, once the device answers."""
         self._unwanted.add(label)
-        self._sweep()
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Destroy what is unwanted, as far as the device answers."""
+        for label in [*self._unwanted]:
+            with contextlib.suppress(Unavailable):
+                if self._keyring is not None:
+                    self._keyring.delete(label)
+                self._unwanted.discard(label)
 
     def collect(self, now: datetime) -> Collected:
         """Take away expired leaves, keys that nobody came back for, and OCSP answers about nothing that is here."""
-        self._sweep()
+        self.sweep()
         own = {kind: self._store.leaves(kind) for kind in OWN}
         old = {kind: self._expired(leaves, now) for kind, leaves in own.items()}
         staying = {kind: [leaf for leaf in leaves.leaves if leaf not in old[kind]] for kind, leaves in own.items()}
@@ -149,13 +157,6 @@ class Upkeep:
             for listener in listeners:
                 listener(change)
         return changes
-
-    def _sweep(self) -> None:
-        for label in [*self._unwanted]:
-            with contextlib.suppress(Unavailable):
-                if self._keyring is not None:
-                    self._keyring.delete(label)
-                self._unwanted.discard(label)
 
     def _destroyed(self, keys: Iterable[Key]) -> Iterator[Key]:
         """Destroy those that no certificate uses, and yield those that are gone."""
