@@ -122,6 +122,22 @@ def test_of_a_token_that_is_away_again_every_key_is_unavailable(token: Token) ->
 
 
 @pytest.mark.slow
+def test_a_key_is_not_taken_for_destroyed_while_its_token_is_away(token: Token) -> None:
+    keyring = opened(token)
+    keyring.create("ca", P256_SHA256)
+    keyring.delete("unknown")
+    for _ in range(2):
+        token.take_away()
+        with pytest.raises(Unavailable):
+            keyring.delete("ca")
+        token.put_back()
+        after_a_pause()
+        assert keyring.labels() == ["ca"]
+    keyring.delete("ca")
+    assert keyring.labels() == []
+
+
+@pytest.mark.slow
 def test_a_device_that_is_gone_is_left_alone_for_a_moment(token: Token) -> None:
     keyring = opened(token)
     keyring.create("ca", P256_SHA256)

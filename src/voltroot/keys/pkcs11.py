@@ -120,10 +120,15 @@ class Pkcs11Keyring:
         check_label(label)
 
         def destroy(module: Cryptoki, session: int) -> None:
-            for kind in (cryptoki.PRIVATE_KEY, cryptoki.PUBLIC_KEY):
-                for item in module.find(session, {cryptoki.CLASS: kind, cryptoki.LABEL: label.encode()}):
-                    module.destroy(session, item)
+            wanted: Template = {cryptoki.LABEL: label.encode()}
+            kinds = cryptoki.PRIVATE_KEY, cryptoki.PUBLIC_KEY
+            items = [item for kind in kinds for item in module.find(session, {**wanted, cryptoki.CLASS: kind})]
+            if not items:
+                self._doubt(label)
+            for item in items:
+                module.destroy(session, item)
 
+        self._doubted.pop(label, None)
         self._sessions.run(destroy)
         self._found.pop(label, None)
 
@@ -150,12 +155,19 @@ class Pkcs11Keyring:
             return found
         located = self._locate(module, session, label)
         if located is None:
-            # A token that was pulled out may go on answering, as if it were empty, until its module is started anew.
-            starts = self._sessions.era[1]
-            if found and self._doubted.setdefault(label, starts) == starts:
-                raise Lost(f"the key {label} is gone")
+            if found:
+                self._doubt(label)
             raise NotFound(f"{self._address} has no key {label}")
         return located
+
+    def _doubt(self, label: str) -> None:
+        """Raise Lost where a key is missed for the first time since the module was started.
+
+        A token that was pulled out may go on answering, as if it were empty, until then.
+        """
+        starts = self._sessions.era[1]
+        if self._doubted.setdefault(label, starts) == starts:
+            raise Lost(f"the key {label} is gone")
 
     def _require(self, module: Cryptoki, session: int, label: str) -> Found:
         if found := self._locate(module, session, label):
