@@ -387,6 +387,13 @@ def test_C07_what_a_chain_leads_to(charger: Charger, record: Record) -> None:
     old = contracts.look(pem(MO.another("Old", end=NOW - DAY), MO.sub2, MO.sub1))
     assert isinstance(old, Decision)
     assert old.certificate == "CertificateExpired"
+    future, station = MO.another("Future", begin=NOW + DAY, end=NOW + 9 * DAY), Branch()
+    for chain, why in (((future, MO.sub2, MO.sub1), "not valid yet"), (station.chain, "its DC is CPO")):
+        none = contracts.look(pem(*chain))
+        assert isinstance(none, Decision)
+        assert (none.accepted, none.certificate) == (False, "CertChainError")
+        assert why in none.why
+        assert contracts.offline(pem(*chain)).certificate == "CertChainError"
     record.change(values={"ISO15118Ctrlr.PnCEnabled": "false"})
     off = contracts.look(pem(*MO.chain))
     assert isinstance(off, Decision)

@@ -11,6 +11,7 @@ from voltroot.actors.station.state import Record
 from voltroot.actors.station.station import Station
 from voltroot.actors.station.variables import Variables
 from voltroot.errors import Refused
+from voltroot.pki.chains import Purpose
 
 REMEMBERED = 256  # tokens whose last status is known
 MOST_ASKED = 4  # certificates of a chain that OCPP asks about
@@ -64,7 +65,7 @@ class Contracts:
             return refuse(_BROKEN, "the certificate names no contract")
         if not self._variables.is_on("ISO15118Ctrlr.PnCEnabled"):
             return refuse(None, "PnCEnabled is off")
-        verified = self._station.verify(text, (LeafKind.MO, LeafKind.V2G))
+        verified = self._station.verify(text, (LeafKind.MO, LeafKind.V2G), Purpose.CONTRACT)
         central = self._variables.is_on("ISO15118Ctrlr.CentralContractValidationAllowed")
         match verified.status:
             case VerifyStatus.VALID:
@@ -88,7 +89,7 @@ class Contracts:
         emaid = admission.read_certificates(text)[0].subject.get("CN") or ""
         if not self._variables.is_on("ISO15118Ctrlr.ContractValidationOffline"):
             return Decision(emaid, "Invalid", None, False, "the CSMS is away and ContractValidationOffline is off")
-        verified = self._station.verify(text, (LeafKind.MO, LeafKind.V2G))
+        verified = self._station.verify(text, (LeafKind.MO, LeafKind.V2G), Purpose.CONTRACT)
         if verified.status is not VerifyStatus.VALID:
             status = _EXPIRED if verified.status is VerifyStatus.EXPIRED else _BROKEN
             return Decision(emaid, "Invalid", status, False, verified.reason)

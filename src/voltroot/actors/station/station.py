@@ -46,7 +46,7 @@ from voltroot.actors.station.upkeep import Rules, Upkeep
 from voltroot.errors import Failure, Unavailable
 from voltroot.pki import suites
 from voltroot.pki.certificates import Certificate
-from voltroot.pki.chains import Inputs
+from voltroot.pki.chains import Inputs, Purpose
 from voltroot.pki.fingerprints import HashData
 from voltroot.pki.ports import Clock, Keyring
 from voltroot.pki.profiles import Profile
@@ -190,8 +190,8 @@ class Station:
         info = self.leaf(kind).info
         return max(0, (info.leaf.certificate.not_after - self.now()).days) if info else 0
 
-    def verify(self, text: str, kinds: Sequence[LeafKind]) -> Verification:
-        """Judge a chain, leaf first, against all roots of some kinds; a leaf may begin later."""
+    def verify(self, text: str, kinds: Sequence[LeafKind], purpose: Purpose | None = None) -> Verification:
+        """Judge a chain, leaf first, against all roots of some kinds; a leaf may begin later, except for a purpose."""
         try:
             given = admission.read_certificates(text)
         except Failure as failure:
@@ -199,7 +199,9 @@ class Station:
         place = self._places({AUTHORITY_OF[kind] for kind in kinds})
         if not place.roots:
             return Verification(VerifyStatus.ISSUER_NOT_FOUND, "no root is installed for any of these kinds")
-        return admission.verify(given, place, self.now(), Inputs())
+        if purpose is not None and self.now() < given[0].not_before:
+            return Verification(VerifyStatus.INVALID_CHAIN, "it is not valid yet: is the clock right?")
+        return admission.verify(given, place, self.now(), Inputs(purpose=purpose))
 
     def verify_file_signature(self, path: Path, text: str, signature: str) -> bool:
         """Tell whether a signature in base64 over a file holds under the key of a certificate in PEM, with SHA-256."""
