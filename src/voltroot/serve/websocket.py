@@ -6,9 +6,7 @@ import asyncio
 import base64
 import binascii
 import contextlib
-import ctypes
 import logging
-import resource
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -25,13 +23,13 @@ from websockets.http11 import Request, Response
 from voltroot.actors.csms.entrance import Admitted, Asked
 from voltroot.errors import Failure, Malformed, NotFound, ProofFailed, Unavailable
 from voltroot.ocppj.schemas import Version
+from voltroot.serve.connections import Connection, Record, Upkeep, make_room
 from voltroot.serve.link import CIPHERS, CLOSE_WITHIN, LARGEST, Hub, Link
-from voltroot.serve.tls import Handshake, Renewed, Tls
+from voltroot.serve.tls import Renewed, Tls
 
 log = logging.getLogger("voltroot")
 
 MOST_QUEUED = 4  # messages read ahead of the one that is worked on
-PING_EVERY, PING_WITHIN = 60, 60  # seconds of silence: whose connection is half open is noticed after both
 OPEN_WITHIN = 60  # what is left half-way costs its whole handshake again
 # Connections that the kernel keeps until they are taken, up to a limit of its own; it drops the next ones, and their
 # stations try again later and later.
@@ -49,55 +47,6 @@ _silent.propagate = False
 _silent.addHandler(logging.NullHandler())
 
 
-# A TLS record has no more (RFC 8446 5.1), so whoever reads more at once gets no more.
-RECORD = 1 << 14
-M_MMAP_THRESHOLD = -3  # malloc.h of glibc
-# Of the 256 KiB that uvloop keeps for each TLS connection a page or two are touched. As a mapping of its own a buffer
-# costs these; on the heap, where glibc moves buffers once it has seen one freed, it costs what lay there before.
-OWN_MAPPING = 1 << 17
-MANY = 200  # connections: opening them leaves holes in memory
-
-
-class Record(Handshake):
-    """A TLS connection that makes room for one record when it is read, whatever it is asked for."""
-
-    def read(self, len: int = 1024, buffer: Any = None) -> Any:
-        """Read octets."""
-        return super().read(min(len, RECORD), buffer)
-
-
-class Connection(ServerConnection):
-    """One that knows when it was last heard, so that a single task can look after all of them."""
-
-    heard = asked = 0.0
-
-    def data_received(self, data: bytes) -> None:
-        """Take in octets."""
-        self.heard = self.loop.time()
-        super().data_received(data)
-
-    def look_after(self, now: float) -> None:
-        """Ask a silent station whether it is there; cut one off that has not answered."""
-        if self.asked > self.heard:
-            if now - self.asked >= PING_WITHIN:
-                self.transport.abort()
-        elif now - self.heard >= PING_EVERY:
-            self.asked = now
-            try:
-                # Without waiting until it is sent, as the library's own broadcast does it.
-                self.protocol.send_ping(b"")
-                self.send_data()
-            except Exception:
-                self.transport.abort()
-
-    def forget_opening(self) -> None:
-        """Let go of what only the opening needed: it would stay for as long as the connection."""
-        assert self.request is not None, "it is open"
-        assert self.response is not None, "it is open"
-        self.request.headers.clear()
-        self.response.headers.clear()
-
-
 class Gateway:
     """Serves stations on any number of sockets, one for each security profile."""
 
@@ -108,7 +57,8 @@ class Gateway:
         self._links: dict[str, Link] = {}
         self._judges = ThreadPoolExecutor(JUDGES, thread_name_prefix="judges")
         self._arriving: WeakKeyDictionary[ServerConnection, tuple[Asked, Admitted]] = WeakKeyDictionary()
-        self._judging = self._opened = 0
+        self._judging = 0
+        self._upkeep = Upkeep()
         self._closing: set[asyncio.Task[None]] = set()
 
     def add(
@@ -137,14 +87,9 @@ class Gateway:
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Serve while the block runs, then send all stations away."""
-        # Each station is an open file, and what is usual are 1,024.
-        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        make_room()
         servers = [await self._serve(*door) for door in self._doors]
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, "mallopt"):
-            libc.mallopt(M_MMAP_THRESHOLD, OWN_MAPPING)
-        looking_after = asyncio.create_task(self._keep_looking_after(servers, getattr(libc, "malloc_trim", None)))
+        looking_after = asyncio.create_task(self._upkeep.run(servers))
         try:
             yield
         finally:
@@ -155,20 +100,6 @@ class Gateway:
                 async with asyncio.timeout(2 * CLOSE_WITHIN):
                     await asyncio.gather(*(server.wait_closed() for server in servers))
             self._judges.shutdown(wait=False, cancel_futures=True)
-
-    async def _keep_looking_after(self, servers: Sequence[Server], trim: Callable[[int], int] | None) -> None:
-        loop, opened = asyncio.get_running_loop(), 0
-        while True:
-            await asyncio.sleep(min(PING_EVERY, PING_WITHIN) / 10)
-            for server in servers:
-                for connection in server.connections:
-                    assert isinstance(connection, Connection)
-                    connection.look_after(loop.time())
-            calm, opened, self._opened = self._opened == 0, opened + self._opened, 0
-            if calm and opened >= MANY and trim is not None:
-                # The storm is over: what only the openings needed goes back to the system.
-                opened = 0
-                await asyncio.to_thread(trim, 0)
 
     async def _serve(self, listener: socket.socket, profile: int, context: ssl.SSLContext | None) -> Server:
         async def judge(connection: ServerConnection, request: Request) -> Response | None:
@@ -222,8 +153,7 @@ class Gateway:
     async def _station(self, connection: ServerConnection) -> None:
         assert isinstance(connection, Connection)
         asked, admitted = self._arriving.pop(connection)
-        connection.forget_opening()
-        self._opened += 1
+        self._upkeep.opened(connection)
         if connection.subprotocol is None:
             # OCPP 2.0.1 part 4, 3.1.2: the connection is opened without one, and closed.
             log.warning("station.refused", extra={"station": asked.identity, "why": "no subprotocol that is known"})

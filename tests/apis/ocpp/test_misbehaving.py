@@ -22,7 +22,7 @@ from voltroot.apis.ocpp import delivering
 from voltroot.apis.ocpp.csms import PLAIN
 from voltroot.errors import Refused, Unavailable
 from voltroot.ocppj.schemas import Version, check
-from voltroot.serve import link, websocket
+from voltroot.serve import connections, link, websocket
 from world import World
 
 pytestmark = pytest.mark.slow
@@ -195,8 +195,8 @@ def test_a_station_that_does_not_read_is_sent_away(
 def test_a_connection_that_is_half_open_is_noticed_and_one_that_is_only_silent_stays(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(websocket, "PING_EVERY", 0.2)
-    monkeypatch.setattr(websocket, "PING_WITHIN", 1)
+    monkeypatch.setattr(connections, "PING_EVERY", 0.2)
+    monkeypatch.setattr(connections, "PING_WITHIN", 1)
     with Office(world) as office:
         office.register("HALF", 1)
         office.register("SILENT", 1)
