@@ -1,28 +1,23 @@
-"""WebSockets with charging stations: opening, judging who comes, frames in and out, and ending."""
+"""WebSockets with charging stations: a port for each security profile, and one connection for each station."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import contextlib
 import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import unquote, urlsplit
-from weakref import WeakKeyDictionary
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.http11 import Request, Response
 
-from voltroot.actors.csms.entrance import Admitted, Asked
-from voltroot.errors import Failure, Malformed, NotFound, ProofFailed, Unavailable
+from voltroot.errors import Failure
 from voltroot.ocppj.schemas import Version
+from voltroot.serve.arrivals import Arrivals
 from voltroot.serve.connections import Connection, Record, Upkeep, make_room
 from voltroot.serve.link import CIPHERS, CLOSE_WITHIN, LARGEST, Hub, Link
 from voltroot.serve.tls import Renewed, Tls
@@ -34,9 +29,6 @@ OPEN_WITHIN = 60  # what is left half-way costs its whole handshake again
 # Connections that the kernel keeps until they are taken, up to a limit of its own; it drops the next ones, and their
 # stations try again later and later.
 MOST_WAITING = 10_000
-MOST_ARRIVING = 10_000  # connections that wait to be judged; the next are told to come later
-JUDGES = 4
-RETRY_AFTER = "10"
 
 # X509_V_FLAG_NO_CHECK_TIME: whether an expired certificate will do is the registry's to say (A00.FR.429).
 NO_CHECK_TIME = 0x200000
@@ -55,9 +47,7 @@ class Gateway:
         self._doors: list[tuple[socket.socket, int, ssl.SSLContext | None]] = []
         self._tls: list[Renewed] = []
         self._links: dict[str, Link] = {}
-        self._judges = ThreadPoolExecutor(JUDGES, thread_name_prefix="judges")
-        self._arriving: WeakKeyDictionary[ServerConnection, tuple[Asked, Admitted]] = WeakKeyDictionary()
-        self._judging = 0
+        self._arrivals = Arrivals(hub.admit)
         self._upkeep = Upkeep()
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -99,11 +89,11 @@ class Gateway:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(2 * CLOSE_WITHIN):
                     await asyncio.gather(*(server.wait_closed() for server in servers))
-            self._judges.shutdown(wait=False, cancel_futures=True)
+            self._arrivals.stop()
 
     async def _serve(self, listener: socket.socket, profile: int, context: ssl.SSLContext | None) -> Server:
         async def judge(connection: ServerConnection, request: Request) -> Response | None:
-            return await self._judge(connection, request, profile)
+            return await self._arrivals.judge(connection, request, profile)
 
         deflate = ServerPerMessageDeflateFactory(
             server_no_context_takeover=True,
@@ -129,30 +119,9 @@ class Gateway:
             create_connection=Connection,
         )
 
-    async def _judge(self, connection: ServerConnection, request: Request, profile: int) -> Response | None:
-        """Let a station in, or return what it is told: nobody learns more than that."""
-        if self._judging >= MOST_ARRIVING:
-            response = connection.respond(503, "too many stations come at once\n")
-            response.headers["Retry-After"] = RETRY_AFTER
-            return response
-        self._judging += 1
-        try:
-            asked = _asked(connection, request, profile)
-            admitted = await asyncio.get_running_loop().run_in_executor(self._judges, self._hub.admit, asked)
-        except Failure as failure:
-            log.warning("station.refused", extra={"path": request.path[:200], "profile": profile, "why": str(failure)})
-            return _refusal(connection, failure)
-        except Exception:
-            log.exception("station.unjudged", extra={"path": request.path[:200]})
-            return connection.respond(500, "internal error\n")
-        finally:
-            self._judging -= 1
-        self._arriving[connection] = asked, admitted
-        return None
-
     async def _station(self, connection: ServerConnection) -> None:
         assert isinstance(connection, Connection)
-        asked, admitted = self._arriving.pop(connection)
+        asked, admitted = self._arrivals.take(connection)
         self._upkeep.opened(connection)
         if connection.subprotocol is None:
             # OCPP 2.0.1 part 4, 3.1.2: the connection is opened without one, and closed.
@@ -210,42 +179,6 @@ def _context(every: Sequence[Tls], clients: str) -> ssl.SSLContext:
         # A sub-CA of ours is known to be good: what is above it is not checked again for each station.
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | NO_CHECK_TIME
     return context
-
-
-def _asked(connection: ServerConnection, request: Request, profile: int) -> Asked:
-    identity = unquote(urlsplit(request.path).path.rpartition("/")[2])
-    if not identity.isprintable() or ":" in identity or not 1 <= len(identity) <= 48:
-        raise NotFound("the address ends in no identity of a station: /ocpp/IDENTITY")
-    tls = connection.transport.get_extra_info("ssl_object")
-    certificate = tls.getpeercert(binary_form=True) if tls is not None else None
-    user, password = _credentials(request)
-    return Asked(identity, profile, user, password, certificate)
-
-
-def _credentials(request: Request) -> tuple[str | None, str | None]:
-    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "basic":
-        return None, None
-    try:
-        user, _, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError) as error:
-        raise Malformed("the Authorization header cannot be read") from error
-    return user, password
-
-
-def _refusal(connection: ServerConnection, failure: Failure) -> Response:
-    if isinstance(failure, NotFound):
-        # OCPP 2.0.1 part 4, 3.1.1
-        return connection.respond(404, "unknown\n")
-    if isinstance(failure, ProofFailed):
-        response = connection.respond(401, "unauthorized\n")
-        response.headers["WWW-Authenticate"] = 'Basic realm="OCPP", charset="UTF-8"'
-        return response
-    if isinstance(failure, Unavailable):
-        response = connection.respond(503, "try again later\n")
-        response.headers["Retry-After"] = RETRY_AFTER
-        return response
-    return connection.respond(400 if isinstance(failure, Malformed) else 403, "refused\n")
 
 
 def _subprotocol(connection: ServerConnection, offered: Sequence[Any]) -> Any:

@@ -22,7 +22,7 @@ from voltroot.apis.ocpp import delivering
 from voltroot.apis.ocpp.csms import PLAIN
 from voltroot.errors import Refused, Unavailable
 from voltroot.ocppj.schemas import Version, check
-from voltroot.serve import connections, link, websocket
+from voltroot.serve import arrivals, connections, link
 from world import World
 
 pytestmark = pytest.mark.slow
@@ -247,7 +247,7 @@ def test_when_too_many_come_at_once_the_next_are_told_to_come_later(
 ) -> None:
     office.register("CROWD")
     with monkeypatch.context() as patched:
-        patched.setattr(websocket, "MOST_ARRIVING", 0)
+        patched.setattr(arrivals, "MOST_ARRIVING", 0)
         with pytest.raises(InvalidStatus) as refused, connected(office, "CROWD"):
             pass
     assert refused.value.response.status_code == 503
