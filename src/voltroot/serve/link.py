@@ -13,7 +13,6 @@ from uuid import uuid4
 from websockets.asyncio.connection import Connection
 from websockets.exceptions import ConnectionClosed
 
-from voltroot.actors.csms.entrance import Admitted, Asked
 from voltroot.errors import Failure, Refused, Unavailable
 from voltroot.ocppj import session
 from voltroot.ocppj.frames import Code, Payload
@@ -40,26 +39,6 @@ class Answerer(Protocol):
 
     def answer(self, link: Link, action: str, payload: Payload) -> Awaitable[tuple[Payload | Refusal, Then | None]]:
         """Await the answer to a call, and what is to be done once it is sent."""
-        ...
-
-
-class Hub(Answerer, Protocol):
-    """What is behind the connections of a CSMS."""
-
-    def admit(self, asked: Asked) -> Admitted:
-        """Let a station in or raise a Failure; blocks, and is called from several threads."""
-        ...
-
-    def arrive(self, profile: int, admitted: Admitted) -> Awaitable[None]:
-        """Await what a station proves by connecting."""
-        ...
-
-    def opened(self, link: Link, admitted: Admitted) -> None:
-        """A station is connected; its messages come next."""
-        ...
-
-    def closed(self, link: Link) -> None:
-        """The connection is gone."""
         ...
 
 

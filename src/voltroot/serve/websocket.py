@@ -7,19 +7,20 @@ import contextlib
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Protocol
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.http11 import Request, Response
 
+from voltroot.actors.csms.entrance import Admitted, Asked
 from voltroot.errors import Failure
 from voltroot.ocppj.schemas import Version
 from voltroot.serve.arrivals import Arrivals
 from voltroot.serve.connections import Connection, Record, Upkeep, make_room
-from voltroot.serve.link import CIPHERS, CLOSE_WITHIN, LARGEST, Hub, Link
+from voltroot.serve.link import CIPHERS, CLOSE_WITHIN, LARGEST, Answerer, Link
 from voltroot.serve.tls import Renewed, Tls
 
 log = logging.getLogger("voltroot")
@@ -37,6 +38,26 @@ NO_CHECK_TIME = 0x200000
 _silent = logging.getLogger("voltroot.websocket")
 _silent.propagate = False
 _silent.addHandler(logging.NullHandler())
+
+
+class Hub(Answerer, Protocol):
+    """What is behind the connections of a CSMS."""
+
+    def admit(self, asked: Asked) -> Admitted:
+        """Let a station in or raise a Failure; blocks, and is called from several threads."""
+        ...
+
+    def arrive(self, profile: int, admitted: Admitted) -> Awaitable[None]:
+        """Await what a station proves by connecting."""
+        ...
+
+    def opened(self, link: Link, admitted: Admitted) -> None:
+        """A station is connected; its messages come next."""
+        ...
+
+    def closed(self, link: Link) -> None:
+        """The connection is gone."""
+        ...
 
 
 class Gateway:
