@@ -1,10 +1,9 @@
-"""The station's way to its CSMS plugged together: who is behind it, and the thread in which it waits."""
+"""The station's end of OCPP plugged together: who is behind it, its local door, and the thread in which it waits."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,10 +11,9 @@ from typing import Any
 
 from voltroot.actors.station.applications import Applications
 from voltroot.actors.station.contracts import Contracts, Decision
-from voltroot.actors.station.networks import PRIORITY, Attempts, Networks, Trouble
+from voltroot.actors.station.networks import PRIORITY, Networks
 from voltroot.actors.station.outcomes import Installation, InstallStatus
-from voltroot.actors.station.ports import Leaf, LeafKind, is_root
-from voltroot.actors.station.presenting import Presenting
+from voltroot.actors.station.ports import LeafKind, is_root
 from voltroot.actors.station.signings import Names, Signings
 from voltroot.actors.station.state import Network, Record
 from voltroot.actors.station.station import Station
@@ -24,35 +22,24 @@ from voltroot.actors.station.variables import Variables
 from voltroot.actors.station.vehicles import Vehicles, Verdict
 from voltroot.apis.car.server import Server as CarServer
 from voltroot.apis.ocpp.station import wire
-from voltroot.apis.ocpp.station.link import Link
-from voltroot.apis.ocpp.station.server import Parts, Reply, Server
+from voltroot.apis.ocpp.station.server import Parts, Server
 from voltroot.apis.ocpp.station.telling import Hardware
 from voltroot.app.config import read_secret
 from voltroot.app.pemfiles import read_certificates
+from voltroot.app.station_calling import Calling
 from voltroot.app.station_config import StationConfig
 from voltroot.errors import Malformed, Refused, Unavailable
-from voltroot.keys.tls import lend
 from voltroot.ocppj.frames import Payload
-from voltroot.ocppj.schemas import Version
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.ports import Keyring
-from voltroot.serve.dialling import Dialler, Target, client_context, forbid_wildcards
+from voltroot.serve.dialling import Dialler
 from voltroot.serve.http import Servers, open_socket
 from voltroot.store.stationstate import StateFile
 
 log = logging.getLogger("voltroot")
 
 STOP_WITHIN = 15  # seconds
-MOST_ENDED = 2  # connections that just end, until that is taken for a refusal of the certificate
 CERTIFY_WITHIN = 60.0  # seconds until a program that waits for a certificate is told to look later
-# What each trouble is called among the security events (OCPP 2.0.1 appendix 1).
-EVENTS = {
-    Trouble.CERTIFICATE: "InvalidCsmsCertificate",
-    Trouble.VERSION: "InvalidTLSVersion",
-    Trouble.CIPHER: "InvalidTLSCipherSuite",
-    Trouble.PASSWORD: "FailedToAuthenticateAtCsms",
-    Trouble.REFUSED: "FailedToAuthenticateAtCsms",
-}
 
 
 class StationCsms:
@@ -71,10 +58,8 @@ class StationCsms:
         self._table = table = config.csms
         self._station = station
         self._applications = applications
-        self._keyring = keyring
-        self._key_password = key_password
-        self._record = record = Record(StateFile(state))
-        networks = self._networks = Networks(record, station, downgrade=table.allow_downgrade)
+        record = Record(StateFile(state))
+        networks = Networks(record, station, downgrade=table.allow_downgrade)
         networks.take(Network(table.url, table.profile), read_secret(table.password_file))
         serial = table.serial_number or table.identity
         evses = max(1, len(table.secc_ids))
@@ -99,24 +84,19 @@ class StationCsms:
             **table.variables,
         }
         checks = {PRIORITY: networks.objection_to_priority}
-        variables = self._variables = Variables(record, evses, given, computed, checks)
-        self._attempts = Attempts(networks, variables)
-        self._presenting = Presenting(station)
+        variables = Variables(record, evses, given, computed, checks)
         in_device = table.device_keys and keyring is not None
         wants = [wire.USES[each] for each in table.wants]
         names = Names(serial, table.country, evses)
         v2g = _roots(table.v2g_root) if table.v2g_root else []
         signings = Signings(station, record, variables, names, device=in_device, wants=wants, v2g=v2g)
         contracts = Contracts(station, record, variables)
-        self._succession = Succession(
-            record, station, lambda: variables.is_on("SecurityCtrlr.AdditionalRootCertificateCheck")
-        )
-        parts = Parts(
-            station, record, variables, networks, signings, contracts, self._succession, Vehicles(station, variables)
-        )
-        self.server = Server(parts, Hardware(table.model, table.vendor, serial, table.firmware, evses))
-        self._shown: Leaf | None = None
-        self._slot = self._trusting = self._ended = 0
+        checked = "SecurityCtrlr.AdditionalRootCertificateCheck"
+        succession = Succession(record, station, lambda: variables.is_on(checked))
+        vehicles = Vehicles(station, variables)
+        self.parts = Parts(station, record, variables, networks, signings, contracts, succession, vehicles)
+        self.server = Server(self.parts, Hardware(table.model, table.vendor, serial, table.firmware, evses))
+        self._calling = Calling(table, self.parts, self.server, keyring, key_password)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ending: asyncio.Event | None = None
         self._up = threading.Event()
@@ -141,47 +121,6 @@ class StationCsms:
         if self._loop is not None:
             asyncio.run_coroutine_threadsafe(self._forwarded(csr), self._loop)
 
-    # What the dialler asks
-
-    async def target(self) -> Target:
-        """Return where to connect next."""
-        return await self.server.turn.take(self._target)
-
-    async def failed(self, trouble: Trouble, why: str) -> float:
-        """Note that it did not work; returns the seconds to wait."""
-        if trouble is Trouble.CERTIFICATE and self._trusting + 1 < len(self._succession.trusted()):
-            # M05.FR.13: the root before this one may still do.
-            self._trusting += 1
-            return 0.0
-        self._trusting = 0
-        if (event := EVENTS.get(trouble)) is not None:
-            await self.server.telling.note(event, why, once=True)
-        self._ended = self._ended + 1 if trouble is Trouble.ENDED else 0
-        refused = trouble is Trouble.REFUSED or self._ended > MOST_ENDED
-        if refused and self._shown is not None and self._presenting.refused(self._shown):
-            # A02.FR.28: the certificate before this one may still do.
-            self._ended = 0
-            return 0.0
-        return self._attempts.failed()
-
-    async def opened(self, link: Link) -> None:
-        """Work over the connection."""
-        discarded = await self.server.turn.take(self._connected)
-        if discarded is not None:
-            await self.server.telling.note("DiscardedRenewedClientCertificate", f"serial {discarded.serial:x}")
-        await self.server.opened(link)
-
-    async def closed(self, link: Link) -> float:
-        """Note that the connection has gone; returns the seconds to wait."""
-        self.server.closed()
-        if self.server.telling.answered:
-            self._attempts.restart()
-        return 0.0 if self.server.left else self._attempts.failed()
-
-    def answer(self, link: Link, action: str, payload: Payload) -> Awaitable[Reply]:
-        """Answer a call of the CSMS's."""
-        return self.server.answer(link, action, payload)
-
     # What the door asks
 
     def status(self) -> dict[str, Any]:
@@ -194,8 +133,8 @@ class StationCsms:
             "connected": link is not None,
             "accepted": self.server.link is not None,
             "version": link.version.value if link else None,
-            "profile": self._networks.active.profile,
-            "url": self._networks.active.url,
+            "profile": self.parts.networks.active.profile,
+            "url": self.parts.networks.active.url,
             "leaves": names,
         }
 
@@ -240,58 +179,6 @@ class StationCsms:
         await self.server.signing.adopt(kind, name, csr, key)
         self.server.telling.wake.set()
 
-    def _target(self) -> Target:
-        table, number = self._table, self._variables.number
-        self._slot = self._attempts.slot
-        network = self._record.state.networks[self._slot]
-        offered = [each for each in table.versions if network.version in ("", each)] or table.versions
-        context = None
-        self._shown = self._presenting.leaf() if network.profile == 3 else None
-        if network.profile > 1:
-            context = self._context(self._shown, network)
-        password = None if network.profile == 3 else network.password or self._record.state.password
-        identity = network.identity or table.identity
-        ping = number("OCPPCommCtrlr.WebSocketPingInterval")
-        return Target(network.url, identity, network.profile, [*map(Version, offered)], password, context, ping)
-
-    def _context(self, shown: Leaf | None, network: Network) -> ssl.SSLContext:
-        context = client_context()
-        trusted = self._succession.trusted()
-        if not trusted:
-            raise Unavailable("no CSMS root is installed that is valid: put one into ca/csms of the store")
-        roots = trusted[self._trusting % len(trusted)]
-        context.load_verify_locations(cadata="".join(each.pem for each in roots))
-        # A root that took over has not issued itself.
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        if not self._table.allow_wildcards:
-            forbid_wildcards(context)
-        if network.profile == 3:
-            if shown is None:
-                raise Unavailable("no ChargingStationCertificate is installed: security profile 3 needs one")
-            self._show(context, shown)
-        return context
-
-    def _show(self, context: ssl.SSLContext, leaf: Leaf) -> None:
-        path = leaf.chain_file or leaf.single_file
-        assert path is not None, "a leaf stands in some file"
-        assert leaf.key is not None, "it was chosen for its key"
-        try:
-            if leaf.key.label is None:
-                context.load_cert_chain(path, leaf.key.path, self._key_password)
-            elif self._keyring is not None:
-                # A device that is away is not taken for a CSMS that refuses the certificate.
-                self._keyring.check()
-                lend(context, path, self._keyring.signer(leaf.key.label))
-        except (OSError, ValueError) as error:
-            raise Unavailable(f"the certificate {path} or its key cannot be used: {error}") from error
-
-    def _connected(self) -> Certificate | None:
-        self._networks.used(self._slot)
-        if self._networks.active.profile > 1:
-            self._succession.worked(self._trusting)
-        self._trusting = self._ended = 0
-        return self._presenting.worked(self._shown) if self._shown is not None else None
-
     def _open_door(self) -> Any:
         host, _, port = self._config.car.listen.rpartition(":")
         return open_socket(host.strip("[]"), int(port)) if host else None
@@ -303,7 +190,7 @@ class StationCsms:
         self._loop, self._ending = asyncio.get_running_loop(), asyncio.Event()
         self._up.set()
         await self.server.telling.note("StartupOfTheDevice")
-        tasks = [asyncio.ensure_future(Dialler(self).run())]
+        tasks = [asyncio.ensure_future(Dialler(self._calling).run())]
         door = None
         if self._listener is not None:
             door = Servers(CarServer(self))

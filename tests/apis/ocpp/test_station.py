@@ -190,7 +190,7 @@ def refused_handshake(listener: socket.socket, context: ssl.SSLContext) -> str:
 def noted(machine: StationMachine) -> list[str]:
     """The security events that wait."""
     assert machine.csms is not None
-    return [each.type for each in machine.csms._record.state.events]
+    return [each.type for each in machine.csms.parts.record.state.events]
 
 
 def test_whatever_a_CSMS_does_the_station_comes_back(csms: RawCsms, tmp_path: Path) -> None:
@@ -788,7 +788,7 @@ def test_TC_C_53_and_54_offline_only_what_was_accepted_before_may_charge(
         # C07.FR.07
         assert machine.csms is not None
         off = Place("ISO15118Ctrlr", "ContractValidationOffline")
-        machine.csms._variables.set(off, "false")
+        machine.csms.parts.variables.set(off, "false")
         assert not running.client.authorize(contract)["accepted"]
 
 
