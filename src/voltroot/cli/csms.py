@@ -18,7 +18,7 @@ from voltroot.apis.operators import views
 from voltroot.app.backend import account
 from voltroot.app.config import read_secret
 from voltroot.app.csms import Csms
-from voltroot.cli.csms_jobs import COMMANDS
+from voltroot.cli import csms_jobs, csms_outcomes
 from voltroot.cli.inspection.printing import printable
 from voltroot.cli.options import backend_options, existing_backend
 from voltroot.errors import Malformed, NotFound
@@ -40,7 +40,7 @@ def csms() -> None:
     """
 
 
-for each in COMMANDS:
+for each in (*csms_jobs.COMMANDS, *csms_outcomes.COMMANDS):
     csms.add_command(each)
 
 

@@ -1,4 +1,4 @@
-"""``voltroot csms trigger``, ``install`` and so on: what stations are to do, and how far that has come."""
+"""``voltroot csms trigger``, ``install`` and so on: what stations are to do."""
 
 from __future__ import annotations
 
@@ -15,13 +15,11 @@ from voltroot.actors.csms import wishes
 from voltroot.actors.csms.csms import TRIGGERS
 from voltroot.actors.csms.operations import Selection
 from voltroot.actors.csms.operators import Acting
-from voltroot.actors.csms.stations import OperationState
 from voltroot.actors.csms.wishes import Wish
 from voltroot.apis.operators import views, wire
 from voltroot.app.backend import Backend, account
 from voltroot.app.csms import Csms
-from voltroot.cli.csms_following import MOST_SHOWN, STATES, encoded, finish, followed, line, sums
-from voltroot.cli.inspection.printing import printable
+from voltroot.cli.csms_outcomes import encoded, finish, followed, sums
 from voltroot.cli.options import backend_options, existing_backend
 from voltroot.errors import Malformed
 
@@ -177,98 +175,7 @@ def call(action: str, payload: str, **options: Any) -> None:
     _run(lambda backend: wishes.call(action, asked), **options)
 
 
-@click.command(epilog="Example:  voltroot csms installed CS001")
-@click.argument("identity")
-@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
-@backend_options
-def installed(identity: str, as_json: bool, config: Path | None, data: str | None) -> None:
-    """Show the certificates that a station has, as last read; 'voltroot csms inventory' reads them."""
-    backend = existing_backend(config, data)
-    own = Csms(backend)
-    own.presence.station(identity)
-    stock = own.stations.stock_taken(identity)
-    if as_json:
-        told = [views.InstalledView(certificate_type=kind, read_at=at, certificates=found) for kind, at, found in stock]
-        click.echo(encoded(views.Certificates(station=identity, installed=told)))
-        return
-    if not stock:
-        click.echo(f"nothing was read from {identity} yet: 'voltroot csms inventory {identity}' does")
-    for kind, at, found in stock:
-        click.echo(f"{kind}, read {at:%Y-%m-%d %H:%M}: {len(found) or 'none'}")
-        for each in found:
-            own_data = each["certificateHashData"]
-            below = f", and {len(more)} above it" if (more := each.get("childCertificateHashData")) else ""
-            ours = own.recognise(own_data)
-            text = f"serial {own_data['serialNumber']}, issuer's key {own_data['issuerKeyHash']}"
-            name = f"{ours.subject}, until {ours.not_after:%Y-%m-%d}" if ours else "not one of ours"
-            click.echo(printable(f"  {name}{below}"))
-            click.echo(printable(f"      {own_data['hashAlgorithm']}, {text}"))
-
-
-@click.command(epilog="Example:  voltroot csms operations --job 7 --state failed")
-@click.option("--station", metavar="IDENTITY", help="Only of this station.")
-@click.option("--job", type=click.IntRange(1), help="Only of this job.")
-@click.option("--state", type=click.Choice([state.value for state in STATES]), help="Only those in this state.")
-@click.option(
-    "--limit", type=click.IntRange(1, 100_000), default=MOST_SHOWN, show_default=True, help="At most so many."
-)
-@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
-@backend_options
-def operations(
-    station: str | None, job: int | None, state: str | None, limit: int, as_json: bool, config: Path | None,
-    data: str | None,
-) -> None:  # fmt: skip
-    """List operations, the newest first."""
-    own = Csms(existing_backend(config, data))
-    states = (OperationState(state),) if state else ()
-    found = own.operations.listed(station=station, job=job, states=states, limit=limit)
-    if as_json:
-        click.echo(encoded([*map(views.operation, found)]))
-        return
-    for each in found:
-        shown = f"{each.number:>6}  {f'job {each.job}' if each.job else '':<9} {each.made:%Y-%m-%d %H:%M}  "
-        click.echo(shown + line(each, Wish(each.kind, each.detail).verb))
-
-
-@click.command(epilog="Example:  voltroot csms jobs")
-@click.option(
-    "--limit", type=click.IntRange(1, 100_000), default=MOST_SHOWN, show_default=True, help="At most so many."
-)
-@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
-@backend_options
-def jobs(limit: int, as_json: bool, config: Path | None, data: str | None) -> None:
-    """List jobs, the newest first."""
-    found = Csms(existing_backend(config, data)).operations.jobs(limit=limit)
-    if as_json:
-        click.echo(encoded([*map(views.job, found)]))
-        return
-    for each in found:
-        about = f"{each.number:>6}  {each.made:%Y-%m-%d %H:%M}  {each.wish.verb:<10} {each.by:<20}"
-        click.echo(printable(f"{about} {sums(each)}"))
-
-
-@click.command(epilog="Example:  voltroot csms follow 7")
-@click.argument("job", type=click.IntRange(1))
-@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
-@backend_options
-def follow(job: int, as_json: bool, config: Path | None, data: str | None) -> None:
-    """Wait until a job has ended, and tell what came of it."""
-    own = Csms(existing_backend(config, data))
-    finish(own, followed(own, own.operations.job(job)), as_json)
-
-
-@click.command(epilog="Example:  voltroot csms stop 7")
-@click.argument("job", type=click.IntRange(1))
-@backend_options
-def stop(job: int, config: Path | None, data: str | None) -> None:
-    """Stop a job: what has not begun will not be done."""
-    stopped = Csms(existing_backend(config, data)).operations.stop(job, Acting(account(), "cli"))
-    click.echo(f"job {job}: {stopped} were waiting and will not be done")
-
-
-COMMANDS = (
-    trigger, install, inventory, delete, password, upgrade, learn, call, installed, operations, jobs, follow, stop,
-)  # fmt: skip
+COMMANDS = (trigger, install, inventory, delete, password, upgrade, learn, call)
 
 
 def _text(path: Path | None) -> str:
