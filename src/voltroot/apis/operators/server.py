@@ -191,8 +191,8 @@ class Server:
         return views.Certificates(station=identity, installed=installed)
 
     def _start_job(self, asked: Asked) -> views.JobView:
-        wanted: wire.Asked = asked.body
-        selection, wish = wanted.selection(), wanted.wish(self._now())
+        wanted: wire.AnyAsked = asked.body
+        selection, wish = wanted.selection(), wire.wish(wanted, self._now())
         patience = timedelta(seconds=wanted.patience) if wanted.patience else None
         started = self._operations.ask(wish, selection, asked.by, at_once=wanted.at_once, patience=patience)
         return views.job(started)

@@ -94,20 +94,12 @@ class Asked(_Request, frozen=True, kw_only=True, tag_field="kind"):
             return Selection(self.stations or ())
         return Selection((), self.where.profile, self.where.connected, self.where.beginning)
 
-    def wish(self, now: datetime) -> Wish:
-        """Return what they are to do, or raise what stands against it."""
-        raise NotImplementedError
-
 
 class Trigger(Asked, frozen=True, kw_only=True, tag="trigger"):
     """F06: ask for a new certificate."""
 
     message: Literal[tuple(TRIGGERS)]  # type: ignore[valid-type]  # the members are the keys of the one table
     evse: Annotated[int, Meta(ge=1, le=10_000)] | None = None
-
-    def wish(self, now: datetime) -> Wish:
-        """See ``Asked.wish``."""
-        return wishes.trigger(self.message, self.evse)
 
 
 class Install(Asked, frozen=True, kw_only=True, tag="install"):
@@ -116,19 +108,11 @@ class Install(Asked, frozen=True, kw_only=True, tag="install"):
     certificate_type: Literal[wishes.ROOT_KINDS]  # type: ignore[valid-type]  # as above
     certificate: Pem
 
-    def wish(self, now: datetime) -> Wish:
-        """See ``Asked.wish``."""
-        return wishes.install(self.certificate_type, self.certificate, now)
-
 
 class Inventory(Asked, frozen=True, kw_only=True, tag="inventory"):
     """M03: read which certificates there are, of some types or of all."""
 
     certificate_types: Annotated[tuple[Literal[wishes.KINDS], ...], Meta(max_length=10)] = ()  # type: ignore[valid-type]  # as above
-
-    def wish(self, now: datetime) -> Wish:
-        """See ``Asked.wish``."""
-        return wishes.inventory(self.certificate_types)
 
 
 Hash = Annotated[str, Meta(pattern="^[!-~]{1,128}" + _END)]
@@ -150,21 +134,9 @@ class Delete(Asked, frozen=True, kw_only=True, tag="delete"):
     issuer: Pem | None = None
     certificate_hash_data: HashData | None = None
 
-    def wish(self, now: datetime) -> Wish:
-        """See ``Asked.wish``."""
-        if self.certificate is not None and self.certificate_hash_data is None:
-            return wishes.delete_certificate(self.certificate, self.issuer or "")
-        if self.certificate_hash_data is None or self.certificate is not None or self.issuer is not None:
-            raise Malformed("say either which certificate, or its certificateHashData")
-        return wishes.delete(msgspec.to_builtins(self.certificate_hash_data))
-
 
 class Renewal(Asked, frozen=True, kw_only=True, tag="password"):
     """A01: take a new password, which nobody is told but the station."""
-
-    def wish(self, now: datetime) -> Wish:
-        """See ``Asked.wish``."""
-        return wishes.password()
 
 
 class Upgrade(Asked, frozen=True, kw_only=True, tag="upgrade"):
@@ -174,17 +146,9 @@ class Upgrade(Asked, frozen=True, kw_only=True, tag="upgrade"):
     url: Annotated[str, Meta(pattern="^wss://[!-~]+" + _END, max_length=wishes.LONGEST_URL)]
     slot: Annotated[int, Meta(ge=0, le=1000)]
 
-    def wish(self, now: datetime) -> Wish:
-        """See ``Asked.wish``."""
-        return wishes.upgrade(self.profile, self.url, self.slot)
-
 
 class Learn(Asked, frozen=True, kw_only=True, tag="learn"):
     """Report how large a chain and how many certificates it takes."""
-
-    def wish(self, now: datetime) -> Wish:
-        """See ``Asked.wish``."""
-        return wishes.learn()
 
 
 class Call(Asked, frozen=True, kw_only=True, tag="call"):
@@ -193,12 +157,7 @@ class Call(Asked, frozen=True, kw_only=True, tag="call"):
     action: Annotated[str, Meta(pattern="^[A-Z][A-Za-z0-9]{1,31}" + _END)]
     payload: dict[str, Any] = {}
 
-    def wish(self, now: datetime) -> Wish:
-        """See ``Asked.wish``."""
-        return wishes.call(self.action, self.payload)
 
-
-ASKED = (Trigger, Install, Inventory, Delete, Renewal, Upgrade, Learn, Call)
 AnyAsked = Trigger | Install | Inventory | Delete | Renewal | Upgrade | Learn | Call
 
 
@@ -277,6 +236,31 @@ def read_number(segment: str) -> int:
     if not re.fullmatch("[1-9][0-9]{0,14}", segment):
         raise NotFound("the address ends in no number of a job or an operation")
     return int(segment)
+
+
+def wish(asked: AnyAsked, now: datetime) -> Wish:
+    """Return what stations are to do, or raise what stands against it."""
+    match asked:
+        case Trigger():
+            return wishes.trigger(asked.message, asked.evse)
+        case Install():
+            return wishes.install(asked.certificate_type, asked.certificate, now)
+        case Inventory():
+            return wishes.inventory(asked.certificate_types)
+        case Delete(certificate=None, issuer=None, certificate_hash_data=HashData() as named):
+            return wishes.delete(msgspec.to_builtins(named))
+        case Delete(certificate=str() as certificate, certificate_hash_data=None):
+            return wishes.delete_certificate(certificate, asked.issuer or "")
+        case Delete():
+            raise Malformed("say either which certificate, or its certificateHashData")
+        case Renewal():
+            return wishes.password()
+        case Upgrade():
+            return wishes.upgrade(asked.profile, asked.url, asked.slot)
+        case Learn():
+            return wishes.learn()
+        case Call():
+            return wishes.call(asked.action, asked.payload)
 
 
 def registered(asked: Registration, organization: str, secret: bytes | None) -> Station:
