@@ -114,7 +114,7 @@ def test_what_is_told_is_not_tried() -> None:
     (RES.exi[:2000], "read as a document of iso2: bit "),
     (RES.exi + b"\x01", "1 octets follow the end of the message ('voltroot exi explain' shows what leads there)"),
     (b"$EXI" + RES.exi, "the stream begins with the EXI cookie"),
-    (bytes(1 << 20) + b"\0", "it has more than 1024 KiB"),
+    (bytes(1 << 20) + b"\0", "it has more than 1 MiB"),
     (b"\x80" * 40_000, "at most 32768 are read"),
 ])  # fmt: skip
 def test_what_cannot_be_read_is_told_in_one_line(given: bytes, said: str) -> None:

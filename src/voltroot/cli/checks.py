@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from voltroot.app.vehicle import Exchange
-from voltroot.cli.inspection.printing import printable
+from voltroot.cli.terminal import printable
 from voltroot.contract.unpack import Check, Unpacked
 from voltroot.pki.certificates import Certificate
 

@@ -19,8 +19,8 @@ from voltroot.app.backend import account
 from voltroot.app.config import read_secret
 from voltroot.app.csms import Csms
 from voltroot.cli import csms_jobs, csms_outcomes
-from voltroot.cli.inspection.printing import printable
 from voltroot.cli.options import backend_options, existing_backend
+from voltroot.cli.terminal import printable
 from voltroot.errors import Malformed, NotFound
 
 STATUSES = ("Accepted", "Blocked", "Expired", "Invalid", "NoCredit", "Unknown")

@@ -17,8 +17,8 @@ from voltroot.actors.csms.wishes import Wish
 from voltroot.apis.operators import views
 from voltroot.app.backend import account
 from voltroot.app.csms import Csms
-from voltroot.cli.inspection.printing import printable
 from voltroot.cli.options import backend_options, existing_backend
+from voltroot.cli.terminal import printable
 
 # So many lines are read; of more there is the sum, and what has failed.
 MOST_SHOWN = 20

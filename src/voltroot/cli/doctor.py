@@ -12,8 +12,8 @@ import click
 
 from voltroot.actors.station import checkup
 from voltroot.actors.station.checkup import AHEAD, TITLES, Lack, Prospect, Use
-from voltroot.cli.inspection.printing import printable
 from voltroot.cli.station import folder_options, open_station
+from voltroot.cli.terminal import printable
 
 WELL, NOT_NOW, NOT_LATER = 0, 1, 3
 

@@ -12,7 +12,7 @@ import click
 from voltroot.app.pemfiles import read_certificates
 from voltroot.app.vehicle import EDITIONS, Exchange, Garage
 from voltroot.cli import checks
-from voltroot.cli.inspection.printing import printable
+from voltroot.cli.terminal import printable
 from voltroot.contract.unpack import Check, Contract, Unpacked
 from voltroot.errors import Malformed
 from voltroot.pki.certificates import read_base64

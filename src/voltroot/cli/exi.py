@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
-from voltroot.cli.exi_input import contents, echo, given_as, look, unreadable, ways
+from voltroot.cli.exi_input import LARGEST, given_as, look, ways
 from voltroot.cli.exi_verify import verify
-from voltroot.cli.inspection.printing import printable
+from voltroot.cli.files import read_octets, unreadable
+from voltroot.cli.terminal import echo, printable
 from voltroot.errors import Failure, Malformed, NotFound
 from voltroot.v2g import forms
 from voltroot.v2g.exi import Event, Kind, encode, encode_fragment, grammar, type_names
@@ -53,7 +54,7 @@ def decode_command(file: str, kind: Kind | None, schema: str | None, as_xml: boo
     seen = look(file, schema, kind)
     message = seen.explanation.decoded
     if message is None:
-        unreadable(file, seen.failure)
+        unreadable("exi", file, seen.failure)
     if as_xml:
         echo(xml(message))
     else:
@@ -78,9 +79,9 @@ def encode_command(
       echo '{"eMAID": {"Id": "id4", "value": "DEABCC12345678"}}' | voltroot exi encode | xxd -r -p | sha256sum
     """
     try:
-        octets = _encoded(contents(file), schema, kind, facets=not no_facets)
+        octets = _encoded(read_octets(file, LARGEST), schema, kind, facets=not no_facets)
     except Failure as failure:
-        unreadable(file, str(failure))
+        unreadable("exi", file, str(failure))
     if as_binary:
         click.echo(octets, nl=False)
     else:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import base64
 import re
-import sys
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, NamedTuple, NoReturn, TypeVar, cast, get_args
+from typing import Any, NamedTuple, TypeVar, cast, get_args
 
 import click
 
-from voltroot.cli.inspection.printing import printable
+from voltroot.cli.files import read_octets, unreadable
 from voltroot.errors import Failure, Malformed
 from voltroot.v2g.exi import Explanation, Kind, Schema, explain
 from voltroot.v2g.schemas import SCHEMAS, XMLDSIG
 
-UNREADABLE = 2
 LARGEST = 1 << 20  # octets of a file; a stream has 32 KiB at most
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,9 +48,9 @@ def given_as(command: F) -> F:
 def look(file: str, schema: str | None, kind: Kind | None) -> Look:
     """Read FILE by all schema sets that come into question; ends the program where there is no stream in it."""
     try:
-        octets = stream(contents(file))
+        octets = stream(read_octets(file, LARGEST))
     except Failure as failure:
-        unreadable(file, str(failure))
+        unreadable("exi", file, str(failure))
     looks = [Look(octets, *each, explain(octets, *each)) for each in ways(schema, kind)]
     return max(looks, key=lambda each: _reach(each.explanation))
 
@@ -65,34 +63,10 @@ def ways(schema: str | None, kind: Kind | None) -> Iterator[tuple[Schema, Kind]]
             yield within, each
 
 
-def contents(file: str) -> bytes:
-    """Return the octets of FILE; - is standard input."""
-    try:
-        with click.open_file(file, "rb") as opened:
-            data = cast(BinaryIO, opened).read(LARGEST + 1)
-    except OSError as error:
-        unreadable(file, error.strerror or "it cannot be opened")
-    if len(data) > LARGEST:
-        unreadable(file, f"it has more than {LARGEST >> 10} KiB")
-    return data
-
-
 def stream(data: bytes) -> bytes:
     """Return the EXI stream, whatever it is written in, without the V2GTP header that may stand before it."""
     octets = data if data[:1] in (b"\x80", b"\x01", b"$") else _from_text(data)
     return octets[8:] if octets.startswith(b"\x01\xfe") else octets
-
-
-def unreadable(file: str, why: str) -> NoReturn:
-    """End the program: one line on standard error, exit code 2."""
-    echo(f"voltroot exi: {'standard input' if file == '-' else file}: {printable(why)}", err=True)
-    raise click.exceptions.Exit(UNREADABLE)
-
-
-def echo(line: str, *, err: bool = False) -> None:
-    """Print a line; a terminal that cannot show a character gets its escape."""
-    encoding = (sys.stderr if err else sys.stdout).encoding or "utf-8"
-    click.echo(line.encode(encoding, "backslashreplace").decode(encoding), err=err)
 
 
 def _from_text(data: bytes) -> bytes:

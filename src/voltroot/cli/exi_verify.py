@@ -9,12 +9,10 @@ from typing import Any, NamedTuple
 
 import click
 
-from voltroot.cli.exi_input import contents, echo, given_as, look, unreadable
-from voltroot.cli.inspect import Moment
-from voltroot.cli.inspection.describe import certificates_in
-from voltroot.cli.inspection.documents import DEFAULT_PASSWORDS
-from voltroot.cli.inspection.printing import printable
-from voltroot.cli.inspection.readers import read
+from voltroot.cli.exi_input import given_as, look
+from voltroot.cli.files import read_certificates, unreadable
+from voltroot.cli.options import Moment
+from voltroot.cli.terminal import echo, printable
 from voltroot.errors import Failure
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.chains import Inputs, Judgement, Purpose, Verdict, judge
@@ -80,18 +78,18 @@ def verify(
     seen = look(file, schema, kind)
     message = seen.explanation.decoded
     if message is None:
-        unreadable(file, seen.failure)
+        unreadable("exi", file, seen.failure)
     body: object = message.value.Body.BodyElement if isinstance(message.value, iso2.V2G_Message) else message.value
     signer = SIGNERS.get(type(body))
-    chain = _certificates(own) if own else _carried(signer, body, file)
+    chain = read_certificates("exi", own) if own else _carried(signer, body, file)
     try:
         outcome = verify_signature(message, chain[0].public_key, libcbv2g=libcbv2g)  # type: ignore[arg-type] # it tells
     except Failure as failure:
-        unreadable(own or file, str(failure))
+        unreadable("exi", own or file, str(failure))
     judgement = None
     if roots is not None:
-        purpose = signer.purpose if signer else None
-        judgement = judge(chain, _certificates(roots), at or datetime.now(UTC), inputs=Inputs(purpose=purpose))
+        purpose, trusted = signer.purpose if signer else None, read_certificates("exi", roots)
+        judgement = judge(chain, trusted, at or datetime.now(UTC), inputs=Inputs(purpose=purpose))
     if as_json:
         click.echo(json.dumps(_document(chain[0], outcome, judgement), indent=2))
     else:
@@ -105,21 +103,13 @@ def _carried(signer: Signer | None, body: Any, file: str) -> list[Certificate]:
     """The chain of the signer as it stands in the message: certificates, the leaf first."""
     held = signer.chain(body) if signer else None
     if held is None:
-        unreadable(file, "the message does not carry its signer's certificate: give it with --certificate FILE")
+        unreadable("exi", file, "the message does not carry its signer's certificate: give it with --certificate FILE")
     below = getattr(held, "SubCertificates", None)
     octets = [held] if isinstance(held, bytes) else [held.Certificate, *(below.Certificate if below else ())]
     try:
         return [Certificate.read(each) for each in octets]
     except Failure as failure:
-        unreadable(file, f"the certificate that it carries cannot be read: {failure}")
-
-
-def _certificates(file: str) -> list[Certificate]:
-    try:
-        found = certificates_in(read(contents(file), DEFAULT_PASSWORDS))
-    except Failure as failure:
-        unreadable(file, str(failure))
-    return list(found) or unreadable(file, "it holds no certificate")
+        unreadable("exi", file, f"the certificate that it carries cannot be read: {failure}")
 
 
 def _lines(signer: Certificate, outcome: Outcome, judgement: Judgement | None) -> Iterator[str]:

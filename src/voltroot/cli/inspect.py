@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import BinaryIO, NamedTuple, cast
+from typing import NamedTuple
 
 import click
 
+from voltroot.cli.files import UNREADABLE, read_contents, shown, tell_unreadable
 from voltroot.cli.inspection import printing
-from voltroot.cli.inspection.describe import certificates_in, describe
+from voltroot.cli.inspection.describe import describe
 from voltroot.cli.inspection.documents import DEFAULT_PASSWORDS, Password
-from voltroot.cli.inspection.readers import Contents, read
+from voltroot.cli.inspection.readers import Contents
 from voltroot.cli.inspection.reports import Json, Report, Sight
-from voltroot.errors import Failure, Malformed
+from voltroot.cli.options import Moment
+from voltroot.cli.terminal import echo
+from voltroot.errors import Failure
 from voltroot.pki import vpki
 from voltroot.pki.profiles import profiles
 
-READ, FAULTY, UNREADABLE = 0, 1, 2
-LARGEST = 1 << 26  # octets: a CRL of a million lines fits
+READ, FAULTY = 0, 1
 
 
 class Unread(NamedTuple):
@@ -31,21 +32,7 @@ class Unread(NamedTuple):
 
     def document(self) -> dict[str, Json]:
         """Return it as a member of the JSON document."""
-        return {"file": self.file, "encoding": None, "error": self.why, "items": []}
-
-
-class Moment(click.ParamType[datetime]):
-    """A date or time in ISO 8601; without an offset it is in UTC."""
-
-    name = "time"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Return the moment."""
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is no date or time such as 2027-01-31 or 2027-01-31T12:00:00Z", param, ctx)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        return {"file": shown(self.file), "encoding": None, "error": self.why, "items": []}
 
 
 @click.command(
@@ -82,9 +69,9 @@ def inspect_command(
     if chosen is not None and chosen.upper() not in table:
         raise click.BadParameter(f"{chosen!r} is none of {', '.join(table)}", param_hint="--profile")
     opened = [(file, _read(file, _passwords(password))) for file in files]
-    pool = tuple(own for _, contents in opened if isinstance(contents, Contents) for own in certificates_in(contents))
+    pool = tuple(own for _, contents in opened if isinstance(contents, Contents) for own in contents.certificates)
     sight = Sight(at or datetime.now(UTC), table, table[chosen.upper()] if chosen else None, pool)
-    results = [_described(_shown(file), contents, sight) for file, contents in opened]
+    results = [_described(file, contents, sight) for file, contents in opened]
     _print_json(results, sight) if as_json else _print(results)
     context.exit(max(map(_exit_code, results)))
 
@@ -95,28 +82,18 @@ def _passwords(given: str | None) -> Sequence[Password]:
 
 def _read(file: str, passwords: Sequence[Password]) -> Contents | Unread:
     try:
-        with click.open_file(file, "rb") as stream:
-            data = cast(BinaryIO, stream).read(LARGEST + 1)
-        if len(data) > LARGEST:
-            raise Malformed(f"it has more than {LARGEST >> 20} MiB")
-        return read(data, passwords)
-    except OSError as error:
-        return Unread(_shown(file), error.strerror or "it cannot be opened")
+        return read_contents(file, passwords)
     except Failure as failure:
-        return Unread(_shown(file), str(failure))
+        return Unread(file, str(failure))
 
 
 def _described(file: str, contents: Contents | Unread, sight: Sight) -> Report | Unread:
     if isinstance(contents, Unread):
         return contents
     try:
-        return describe(file, contents, sight)
+        return describe(shown(file), contents, sight)
     except (Failure, ValueError) as error:
         return Unread(file, f"it is damaged: {error}")
-
-
-def _shown(file: str) -> str:
-    return "standard input" if file == "-" else file
 
 
 def _exit_code(result: Report | Unread) -> int:
@@ -128,18 +105,12 @@ def _exit_code(result: Report | Unread) -> int:
 def _print(results: Sequence[Report | Unread]) -> None:
     for result in results:
         if isinstance(result, Unread):
-            _echo(f"voltroot inspect: {printing.printable(f'{result.file}: {result.why}')}", err=True)
+            tell_unreadable("inspect", result.file, result.why)
         else:
             for line in printing.lines(result):
-                _echo(line)
+                echo(line)
 
 
 def _print_json(results: Sequence[Report | Unread], sight: Sight) -> None:
     document = {"at": sight.at.isoformat(), "files": [result.document() for result in results]}
     click.echo(json.dumps(document, indent=2))
-
-
-def _echo(line: str, *, err: bool = False) -> None:
-    # A terminal that cannot show a character gets its escape.
-    encoding = (sys.stderr if err else sys.stdout).encoding or "utf-8"
-    click.echo(line.encode(encoding, "backslashreplace").decode(encoding), err=err)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,6 +41,20 @@ def existing_backend(config: Path | None, data: str | None) -> Backend:
         raise click.ClickException(f"there is no PKI in {backend.config.folder}: make one with 'voltroot pki init'")
     backend.migrate()
     return backend
+
+
+class Moment(click.ParamType[datetime]):
+    """A date or time in ISO 8601; without an offset it is in UTC."""
+
+    name = "time"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return the moment."""
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no date or time such as 2027-01-31 or 2027-01-31T12:00:00Z", param, ctx)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def show_progress(label: str) -> None:

@@ -17,9 +17,9 @@ from voltroot.actors.station.ports import OWN, CaKind, LeafKind
 from voltroot.actors.station.state import Record, State
 from voltroot.actors.station.station import Station
 from voltroot.actors.station.succession import Succession
-from voltroot.cli.inspect import Moment
-from voltroot.cli.inspection.printing import printable
+from voltroot.cli.options import Moment
 from voltroot.cli.station_service import asyncapi, certify, run
+from voltroot.cli.terminal import printable
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.judging.findings import name_of
 from voltroot.pki.profiles import profiles

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import click
 
-from voltroot.cli.inspection.printing import printable
+from voltroot.cli.terminal import printable
 from voltroot.errors import Failure
 
 WIDTH = 100  # columns of the narration

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, NoReturn, TypeVar, cast
+from typing import TypeVar
 
 import click
 
 from voltroot.app.backend import Backend
-from voltroot.cli.inspect import LARGEST, Moment
+from voltroot.cli.files import read_certificates, read_contents, unreadable
 from voltroot.cli.inspection import judgements
-from voltroot.cli.inspection.describe import certificates_in
-from voltroot.cli.inspection.documents import DEFAULT_PASSWORDS, OcspAnswer
-from voltroot.cli.inspection.printing import printable
-from voltroot.cli.inspection.readers import Contents, read
-from voltroot.cli.options import backend_options, load_config
-from voltroot.errors import Failure, Malformed
+from voltroot.cli.inspection.documents import OcspAnswer
+from voltroot.cli.options import Moment, backend_options, load_config
+from voltroot.cli.terminal import echo
+from voltroot.errors import Failure
 from voltroot.pki.answers import Answer
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.chains import Demand, Evidence, Inputs, Purpose, Verdict, judge, search
 from voltroot.pki.lists import Crl
 
-GOOD, REFUSED, UNREADABLE = 0, 1, 2
+GOOD, REFUSED = 0, 1
 T = TypeVar("T")
 
 
@@ -96,18 +93,12 @@ def verify(
         click.echo(json.dumps(report.document(), indent=2))
     else:
         for line in report.lines(brief=brief):
-            _echo(line)
+            echo(line)
     context.exit(GOOD if judgement.verdict is Verdict.OK else REFUSED)
 
 
 def _certificates(files: Iterable[str]) -> list[Certificate]:
-    found: list[Certificate] = []
-    for file in files:
-        own = certificates_in(_contents(file))
-        if not own:
-            _unreadable(file, "it holds no certificate")
-        found += own
-    return found
+    return [certificate for file in files for certificate in read_certificates("verify", file)]
 
 
 def _crls(files: Iterable[str]) -> Iterator[Crl]:
@@ -119,43 +110,24 @@ def _answers(files: Iterable[str]) -> Iterator[Answer]:
     for file in files:
         for answer in _all_of(OcspAnswer, file, "it holds something that is no OCSP answer"):
             if answer.body is None:
-                _unreadable(file, f"the responder gave no answer: {answer.status.name.lower().replace('_', ' ')}")
+                status = answer.status.name.lower().replace("_", " ")
+                unreadable("verify", file, f"the responder gave no answer: {status}")
             yield answer.body
 
 
 def _all_of(kind: type[T], file: str, otherwise: str) -> Sequence[T]:
-    items = _contents(file).items
-    found = [item for item in items if isinstance(item, kind)]
-    return found if len(found) == len(items) else _unreadable(file, otherwise)
-
-
-def _contents(file: str) -> Contents:
     try:
-        with click.open_file(file, "rb") as stream:
-            octets = cast(BinaryIO, stream).read(LARGEST + 1)
-        if len(octets) > LARGEST:
-            raise Malformed(f"it has more than {LARGEST >> 20} MiB")
-        return read(octets, DEFAULT_PASSWORDS)
-    except OSError as error:
-        _unreadable(file, error.strerror or "it cannot be opened")
+        items = read_contents(file).items
     except Failure as failure:
-        _unreadable(file, str(failure))
+        unreadable("verify", file, str(failure))
+    found = [item for item in items if isinstance(item, kind)]
+    return found if len(found) == len(items) else unreadable("verify", file, otherwise)
 
 
 def _own_roots(config: Path | None, data: str | None) -> list[Certificate]:
     backend = Backend(load_config(config, data))
     if not backend.is_made:
-        _unreadable(str(backend.config.folder), "there is no PKI whose roots to trust: name them with --roots")
+        why = "there is no PKI whose roots to trust: name them with --roots"
+        unreadable("verify", str(backend.config.folder), why)
     backend.migrate()
     return backend.issuers.standing().roots
-
-
-def _unreadable(file: str, why: str) -> NoReturn:
-    _echo(f"voltroot verify: {printable(f'{file}: {why}')}", err=True)
-    raise click.exceptions.Exit(UNREADABLE)
-
-
-def _echo(line: str, *, err: bool = False) -> None:
-    # A terminal that cannot show a character gets its escape.
-    encoding = (sys.stderr if err else sys.stdout).encoding or "utf-8"
-    click.echo(line.encode(encoding, "backslashreplace").decode(encoding), err=err)

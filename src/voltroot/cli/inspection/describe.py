@@ -17,28 +17,13 @@ from voltroot.pki.lists import Crl
 
 def describe(file: str, contents: Contents, sight: Sight) -> Report:
     """Return what is told of a file: first of it as a whole, then of each thing in it."""
-    found = certificates_in(contents)
+    found = contents.certificates
     sections = [*_containers(contents.items)]
     if len(found) > 1:
         sections.append(chain_section(found, sight))
     sections += [certificate_section(certificate, sight) for certificate in found]
     sections += [section for item in contents.items if (section := _section(item, found, sight))]
     return Report(file, contents.encoding, tuple(sections))
-
-
-def certificates_in(contents: Contents) -> tuple[Certificate, ...]:
-    """Return all certificates of a file in its order, those in containers too."""
-    return tuple(certificate for item in contents.items for certificate in _certificates(item))
-
-
-def _certificates(item: Item) -> Sequence[Certificate]:
-    match item:
-        case Certificate():
-            return (item,)
-        case Pfx() | CertificateBag():
-            return item.certificates
-        case _:
-            return ()
 
 
 def _containers(items: Sequence[Item]) -> Iterator[Section]:

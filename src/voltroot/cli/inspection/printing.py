@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import click
 
 from voltroot.cli.inspection.reports import Report, Section
+from voltroot.cli.terminal import printable
 from voltroot.pki.lints import LINTS, Finding, Level
 
 MARKS = {Level.ERROR: ("✗", "red"), Level.WARNING: ("!", "yellow")}
@@ -20,11 +21,6 @@ def lines(report: Report) -> Iterator[str]:
     for section in report.sections:
         yield from _section(section)
         yield ""
-
-
-def printable(text: str) -> str:
-    """Return text in which nothing moves a terminal's cursor: control characters are written out."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def _section(section: Section) -> Iterator[str]:

@@ -34,6 +34,11 @@ class Contents(NamedTuple):
     encoding: str
     items: tuple[Item, ...]
 
+    @property
+    def certificates(self) -> tuple[Certificate, ...]:
+        """All certificates of the file in its order, those in containers too."""
+        return tuple(certificate for item in self.items for certificate in _certificates(item))
+
 
 def read(data: bytes, passwords: Sequence[Password]) -> Contents:
     """Return what a file holds; Malformed or Refused says in one line why that cannot be told."""
@@ -44,6 +49,16 @@ def read(data: bytes, passwords: Sequence[Password]) -> Contents:
     if not items:
         raise Malformed("it holds no PEM block of a kind known here")
     return Contents(encoding, items)
+
+
+def _certificates(item: Item) -> Sequence[Certificate]:
+    match item:
+        case Certificate():
+            return (item,)
+        case Pfx() | CertificateBag():
+            return item.certificates
+        case _:
+            return ()
 
 
 def _blocks(data: bytes) -> tuple[str, list[bytes]]:
