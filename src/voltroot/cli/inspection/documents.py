@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key, pkcs12
 
-from voltroot.cli.inspection.shapes import inside, parts, read_octets, reads, take, want
 from voltroot.errors import Malformed, Refused
 from voltroot.pki import answers, der
 from voltroot.pki.answers import Answer
@@ -17,6 +18,9 @@ from voltroot.pki.certificates import Certificate
 from voltroot.pki.der import Element
 from voltroot.pki.names import Name
 from voltroot.pki.signatures import Signed, read_key
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,34 +96,52 @@ class Password:
 DEFAULT_PASSWORDS = (Password("none", None), Password("empty", b""), Password("default", b"123123"))
 
 
-@reads("a certification request")
+def _reads(what: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Make a reader raise Malformed that names what the octets are not, whatever goes wrong in them."""
+
+    def decorate(reader: Callable[P, R]) -> Callable[P, R]:
+        @wraps(reader)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return reader(*args, **kwargs)
+            except Malformed as error:
+                raise Malformed(f"this is not {what}: {error}") from error
+            except (ValueError, IndexError, TypeError) as error:
+                raise Malformed(f"this is not {what}: its parts are out of shape") from error
+
+        return guarded
+
+    return decorate
+
+
+@_reads("a certification request")
 def read_request(octets: bytes) -> CertificationRequest:
     """Read a PKCS#10 request in DER, or raise Malformed."""
-    tbs, algorithm, signature = parts(der.read(octets))
-    info = parts(tbs)
-    want(info, der.INTEGER)
-    subject, spki = want(info, der.SEQUENCE), want(info, der.SEQUENCE)
-    attributes = take(info, 0xA0)
+    tbs, algorithm, signature = _parts(der.read(octets))
+    info = _parts(tbs)
+    _want(info, der.INTEGER)
+    subject, spki = _want(info, der.SEQUENCE), _want(info, der.SEQUENCE)
+    attributes = _take(info, 0xA0)
     return CertificationRequest(
         der=octets,
         subject=Name.decode(subject.whole),
         spki=spki.whole,
-        attributes=tuple(_read_attribute(part) for part in (parts(attributes) if attributes else ())),
-        signature_oid=der.read_oid(parts(algorithm)[0].content),
-        signed=Signed(tbs.whole, algorithm.whole, read_octets(signature)),
+        attributes=tuple(_read_attribute(part) for part in (_parts(attributes) if attributes else ())),
+        signature_oid=der.read_oid(_parts(algorithm)[0].content),
+        signed=Signed(tbs.whole, algorithm.whole, _read_octets(signature)),
     )
 
 
-@reads("a public key")
+@_reads("a public key")
 def read_public(octets: bytes) -> PublicHalf:
     """Read a SubjectPublicKeyInfo; its key need not be of a kind that is used here."""
-    algorithm, key = parts(der.read(octets))
-    der.read_oid(parts(algorithm)[0].content)
-    read_octets(key)
+    algorithm, key = _parts(der.read(octets))
+    der.read_oid(_parts(algorithm)[0].content)
+    _read_octets(key)
     return PublicHalf(octets, private=False)
 
 
-@reads("a private key")
+@_reads("a private key")
 def read_private(octets: bytes, passwords: Iterable[Password]) -> PublicHalf:
     """Read a private key (PKCS#8, SEC 1 or PKCS#1) and forget all but its public half."""
     for password in passwords:
@@ -138,10 +160,10 @@ def read_private(octets: bytes, passwords: Iterable[Password]) -> PublicHalf:
     raise Refused("this private key is encrypted: give its password with --password")
 
 
-@reads("a PFX")
+@_reads("a PFX")
 def read_pfx(octets: bytes, passwords: Iterable[Password]) -> Pfx:
     """Open a PKCS#12 file with the first password that fits, and forget all but the key's public half."""
-    version, content, *_mac = parts(der.read(octets))
+    version, content, *_mac = _parts(der.read(octets))
     if der.read_integer(version.content) != 3 or content.tag != der.SEQUENCE:
         raise Malformed("it is no PKCS#12 of version 3")
     for password in passwords:
@@ -162,22 +184,22 @@ def read_pfx(octets: bytes, passwords: Iterable[Password]) -> Pfx:
     raise Refused("this PFX does not open: give its password with --password; if that is right, the file is damaged")
 
 
-@reads("a PKCS#7 message that carries certificates")
+@_reads("a PKCS#7 message that carries certificates")
 def read_bag(octets: bytes) -> CertificateBag:
     """Read the certificates of a SignedData (RFC 5652 5.1)."""
-    _oid, content = parts(der.read(octets))
-    fields = parts(inside(content))
+    _oid, content = _parts(der.read(octets))
+    fields = _parts(der.read(content.content))
     for tag in (der.INTEGER, der.SET, der.SEQUENCE):
-        want(fields, tag)
-    certificates = want(fields, 0xA0)
-    return CertificateBag(tuple(Certificate.read(part.whole) for part in parts(certificates)))
+        _want(fields, tag)
+    certificates = _want(fields, 0xA0)
+    return CertificateBag(tuple(Certificate.read(part.whole) for part in _parts(certificates)))
 
 
-@reads("an OCSP answer")
+@_reads("an OCSP answer")
 def read_ocsp_answer(octets: bytes) -> OcspAnswer:
     """Read an OCSPResponse in DER, or raise Malformed."""
-    fields = parts(der.read(octets))
-    status = OcspStatus(der.read_integer(want(fields, der.ENUMERATED).content))
+    fields = _parts(der.read(octets))
+    status = OcspStatus(der.read_integer(_want(fields, der.ENUMERATED).content))
     if status is OcspStatus.SUCCESSFUL:
         return OcspAnswer(status, answers.read(octets))
     if fields:
@@ -186,5 +208,29 @@ def read_ocsp_answer(octets: bytes) -> OcspAnswer:
 
 
 def _read_attribute(attribute: Element) -> tuple[str, tuple[Element, ...]]:
-    oid, values = parts(attribute)
-    return der.read_oid(oid.content), tuple(parts(values))
+    oid, values = _parts(attribute)
+    return der.read_oid(oid.content), tuple(_parts(values))
+
+
+def _parts(element: Element) -> list[Element]:
+    """Return the elements inside a constructed element."""
+    return list(der.children(element.content))
+
+
+def _take(elements: list[Element], tag: int) -> Element | None:
+    """Remove and return the first element if it has the tag: what is OPTIONAL."""
+    return elements.pop(0) if elements and elements[0].tag == tag else None
+
+
+def _want(elements: list[Element], tag: int) -> Element:
+    """Remove and return the first element, which has the tag."""
+    if found := _take(elements, tag):
+        return found
+    raise Malformed(f"a part with the tag {tag:#04x} is missing")
+
+
+def _read_octets(bits: Element) -> bytes:
+    """Return the octets of a BIT STRING without unused bits."""
+    if bits.tag != der.BIT_STRING or bits.content[:1] != b"\x00":
+        raise Malformed("a signature or key is not a BIT STRING of whole octets")
+    return bits.content[1:]

@@ -16,7 +16,6 @@ from voltroot.cli.inspection.documents import (
     Pfx,
     PublicHalf,
 )
-from voltroot.cli.inspection.shapes import parts
 from voltroot.errors import Malformed, Refused
 from voltroot.pki import der, ocsp
 from voltroot.pki.certificates import Certificate, read_base64
@@ -168,7 +167,7 @@ def _read_item(octets: bytes, passwords: Sequence[Password]) -> Item:
 
 def _read_signed(octets: bytes) -> Item:
     """Certificates, requests and CRLs look alike from outside: the tags inside what is signed tell."""
-    tbs = parts(der.read(octets))[0]
+    tbs = next(der.children(der.read(octets).content))
     tags = tuple(part.tag for part in der.children(tbs.content))
     match tags:
         case (0x02, 0x30, 0x30) | (0x02, 0x30, 0x30, 0xA0):
