@@ -1,9 +1,10 @@
-"""What is told of certificates: each for itself, and how several hang together."""
+"""What is told of a certificate for itself."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from voltroot.cli.inspection.chains import names, signer
 from voltroot.cli.inspection.reports import (
     SIGNATURES,
     Fact,
@@ -21,19 +22,18 @@ from voltroot.cli.inspection.reports import (
     serial_text,
     warning,
 )
-from voltroot.cli.inspection.signers import names, signer
 from voltroot.errors import Failure
 from voltroot.pki import lints, oids
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.lints import Finding
 from voltroot.pki.profiles import ANY_CA, Edition, Profile
-from voltroot.pki.recognise import recognise, role_of_issuer
+from voltroot.pki.recognise import role_of_issuer
 from voltroot.pki.rules.extensions import usage_names
 
 
 def certificate_section(certificate: Certificate, sight: Sight) -> Section:
     """Tell what a certificate is and says, and hold it against the profile that it means or was chosen."""
-    profile = profile_of(certificate, sight)
+    profile = sight.profile_of(certificate)
     issuer = signer(certificate, sight.pool)
     section = Section("certificate", title(certificate, profile), [*_facts(certificate, profile, issuer, sight)])
     section.findings += _readable(_signature_findings(certificate, issuer, sight))
@@ -43,12 +43,6 @@ def certificate_section(certificate: Certificate, sight: Sight) -> Section:
         section.findings += lints.lint(certificate, profile, issuer)
         section.findings += _readable(_role_findings(certificate, profile))
     return section
-
-
-def profile_of(certificate: Certificate, sight: Sight) -> Profile | None:
-    """Return the profile that was chosen for the first certificate of all, or the one that a certificate means."""
-    chosen = sight.chosen if sight.pool and certificate is sight.pool[0] else None
-    return chosen or recognise(certificate, sight.profiles)
 
 
 def title(certificate: Certificate, profile: Profile | None) -> str:

@@ -1,12 +1,11 @@
-"""How several certificates hang together: which signs which, and whether they are a chain in its right order."""
+"""How certificates hang together: who signed one, and whether several are a chain in its right order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from voltroot.cli.inspection.certificates import profile_of
 from voltroot.cli.inspection.reports import Fact, Section, Sight, error
-from voltroot.cli.inspection.signers import names, short_name_of, signs
+from voltroot.errors import Failure
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.chains import Verdict, judge
 from voltroot.pki.lints import Finding
@@ -37,6 +36,37 @@ def chain_section(certificates: Sequence[Certificate], sight: Sight) -> Section:
     return section
 
 
+def signer(certificate: Certificate, pool: Sequence[Certificate]) -> Certificate | None:
+    """Return the certificate under whose key the signature holds; if need be one that goes by another name."""
+    return next((other for test in (signs, _signs_nameless) for other in pool if test(other, certificate)), None)
+
+
+def signs(issuer: Certificate, certificate: Certificate) -> bool:
+    """Tell whether names and signature agree."""
+    return names(issuer, certificate) and _holds(issuer, certificate)
+
+
+def names(issuer: Certificate, certificate: Certificate) -> bool:
+    """Tell whether the certificate names the other as its issuer."""
+    try:
+        return certificate.issuer.matches(issuer.subject)
+    except (Failure, ValueError):
+        return False
+
+
+def name_of(certificate: Certificate | None) -> str | None:
+    """Return the subject, if there is a certificate."""
+    return certificate.subject.print() if certificate else None
+
+
+def short_name_of(certificate: Certificate) -> str:
+    """Return the common name, or what there is in its place."""
+    try:
+        return certificate.subject.get("CN") or certificate.subject.print() or "(no name)"
+    except (Failure, ValueError):
+        return "(a name that cannot be read)"
+
+
 def _first(
     certificates: Sequence[Certificate], place: int, test: Callable[[Certificate, Certificate], bool]
 ) -> int | None:
@@ -58,7 +88,7 @@ def _path(issuers: Sequence[int | None]) -> list[int] | None:
 
 
 def _line(certificate: Certificate, place: int, signed: int | None, named: int | None, sight: Sight) -> str:
-    profile = profile_of(certificate, sight)
+    profile = sight.profile_of(certificate)
     tie = "issuer not given"
     if signed is not None:
         tie = "signs itself" if signed == place else f"signed by {signed + 1}"
@@ -72,6 +102,21 @@ def _chain_findings(path: Sequence[Certificate], order: Sequence[int], sight: Si
         right = ", ".join(str(place + 1) for place in order)
         yield error("chain_order", "RFC 8446 4.4.2", f"it is not leaf first: the order is {right}")
     below = sum(1 for certificate in path if certificate.issuer_der != certificate.subject_der)
-    profile = profile_of(path[0], sight)
+    profile = sight.profile_of(path[0])
     if below > DEEPEST and (profile is None or profile.edition is not Edition.OCPP):
         yield error("chain_length", "V2G2-009", f"{below} certificates stand below the root, {DEEPEST} are allowed")
+
+
+def _signs_nameless(issuer: Certificate, certificate: Certificate) -> bool:
+    try:
+        wanted = certificate.authority_key_identifier
+        return wanted is not None and wanted == issuer.subject_key_identifier and _holds(issuer, certificate)
+    except (Failure, ValueError):
+        return False
+
+
+def _holds(issuer: Certificate, certificate: Certificate) -> bool:
+    try:
+        return certificate.signed_by(issuer.public_key)
+    except (Failure, ValueError):
+        return False

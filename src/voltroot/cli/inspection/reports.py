@@ -13,6 +13,7 @@ from voltroot.errors import Failure
 from voltroot.pki.certificates import Certificate, read_public_key
 from voltroot.pki.lints import Finding, Level
 from voltroot.pki.profiles import Profile
+from voltroot.pki.recognise import recognise
 
 Json = str | int | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 T = TypeVar("T")
@@ -81,6 +82,11 @@ class Sight:
     profiles: Mapping[str, Profile]
     chosen: Profile | None
     pool: tuple[Certificate, ...] = ()
+
+    def profile_of(self, certificate: Certificate) -> Profile | None:
+        """Return the profile that was chosen for the first certificate of all, or the one that a certificate means."""
+        chosen = self.chosen if self.pool and certificate is self.pool[0] else None
+        return chosen or recognise(certificate, self.profiles)
 
 
 class Row(NamedTuple):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from voltroot.cli.inspection.certificates import title
+from voltroot.cli.inspection.chains import name_of, signs
 from voltroot.cli.inspection.documents import OcspAnswer
 from voltroot.cli.inspection.reports import (
     Fact,
@@ -21,7 +22,6 @@ from voltroot.cli.inspection.reports import (
     serial_text,
     warning,
 )  # fmt: skip
-from voltroot.cli.inspection.signers import name_of, signs
 from voltroot.errors import Failure
 from voltroot.pki import lists, ocsp, oids
 from voltroot.pki.answers import Answer, Single
