@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 import click
 
 from voltroot.cli.files import UNREADABLE, read_contents, shown, tell_unreadable
-from voltroot.cli.inspection import printing
-from voltroot.cli.inspection.describe import describe
-from voltroot.cli.inspection.documents import DEFAULT_PASSWORDS, Password
-from voltroot.cli.inspection.readers import Contents
-from voltroot.cli.inspection.reports import Json, Report, Sight
+from voltroot.cli.inspection import possession, revocations
+from voltroot.cli.inspection.certificates import certificate_section
+from voltroot.cli.inspection.chains import chain_section
+from voltroot.cli.inspection.documents import (
+    DEFAULT_PASSWORDS,
+    CertificateBag,
+    CertificationRequest,
+    OcspAnswer,
+    Password,
+    Pfx,
+    PublicHalf,
+)
+from voltroot.cli.inspection.readers import Contents, Item
+from voltroot.cli.inspection.reports import Fact, Json, Report, Section, Sight
+from voltroot.cli.inspection.values import counted
 from voltroot.cli.options import Moment
 from voltroot.cli.terminal import echo
 from voltroot.errors import Failure
-from voltroot.pki import vpki
+from voltroot.pki import ocsp, vpki
+from voltroot.pki.certificates import Certificate
+from voltroot.pki.lists import Crl
 from voltroot.pki.profiles import profiles
 
 READ, FAULTY = 0, 1
@@ -91,9 +103,46 @@ def _described(file: str, contents: Contents | Unread, sight: Sight) -> Report |
     if isinstance(contents, Unread):
         return contents
     try:
-        return describe(shown(file), contents, sight)
+        return _describe(shown(file), contents, sight)
     except (Failure, ValueError) as error:
         return Unread(file, f"it is damaged: {error}")
+
+
+def _describe(file: str, contents: Contents, sight: Sight) -> Report:
+    """Return what is told of a file: first of it as a whole, then of each thing in it."""
+    found = contents.certificates
+    sections = [*_containers(contents.items)]
+    if len(found) > 1:
+        sections.append(chain_section(found, sight))
+    sections += [certificate_section(certificate, sight) for certificate in found]
+    sections += [section for item in contents.items if (section := _section(item, found, sight))]
+    return Report(file, contents.encoding, tuple(sections))
+
+
+def _containers(items: Sequence[Item]) -> Iterator[Section]:
+    for item in items:
+        match item:
+            case Pfx():
+                yield possession.pfx_section(item)
+            case CertificateBag(certificates):
+                count = Fact("certificates", len(certificates), "holds", counted(len(certificates), "certificate"))
+                yield Section("pkcs7", "Certificates in a PKCS#7 message", [count])
+
+
+def _section(item: Item, beside: Sequence[Certificate], sight: Sight) -> Section | None:
+    match item:
+        case CertificationRequest():
+            return possession.request_section(item)
+        case PublicHalf():
+            return possession.key_section(item, beside, sight)
+        case Crl():
+            return revocations.crl_section(item, sight)
+        case OcspAnswer():
+            return revocations.answer_section(item, sight)
+        case ocsp.Request():
+            return revocations.request_section(item, sight)
+        case Certificate() | Pfx() | CertificateBag():
+            return None
 
 
 def _exit_code(result: Report | Unread) -> int:
@@ -107,7 +156,7 @@ def _print(results: Sequence[Report | Unread]) -> None:
         if isinstance(result, Unread):
             tell_unreadable("inspect", result.file, result.why)
         else:
-            for line in printing.lines(result):
+            for line in result.lines():
                 echo(line)
 
 

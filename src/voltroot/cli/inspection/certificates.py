@@ -5,23 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from voltroot.cli.inspection.chains import names, signer
-from voltroot.cli.inspection.reports import (
-    SIGNATURES,
-    Fact,
-    Json,
-    Row,
-    Section,
-    Sight,
-    counted,
-    error,
-    facts,
-    iso,
-    key_kind,
-    moment,
-    serial,
-    serial_text,
-    warning,
-)
+from voltroot.cli.inspection.reports import Fact, Json, Row, Section, Sight, error, facts, warning
+from voltroot.cli.inspection.values import SIGNATURES, counted, iso, key_kind, moment, serial, serial_text
 from voltroot.errors import Failure
 from voltroot.pki import lints, oids
 from voltroot.pki.certificates import Certificate

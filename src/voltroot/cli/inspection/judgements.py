@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import click
 
 from voltroot.cli.inspection.chains import short_name_of
-from voltroot.cli.inspection.reports import Json, iso, moment, serial
+from voltroot.cli.inspection.reports import Json
+from voltroot.cli.inspection.values import iso, moment, serial
 from voltroot.cli.terminal import printable
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.chains import Evidence, Finding, Inputs, Judgement, Verdict

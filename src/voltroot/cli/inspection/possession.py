@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Iterator, Sequence
 
 from voltroot.cli.inspection.documents import CertificationRequest, Pfx, PublicHalf
-from voltroot.cli.inspection.reports import SIGNATURES, Fact, Json, Row, Section, Sight, counted, error, facts, key_kind
+from voltroot.cli.inspection.reports import Fact, Json, Row, Section, Sight, error, facts
+from voltroot.cli.inspection.values import SIGNATURES, counted, key_kind
 from voltroot.errors import Failure
 from voltroot.pki import oids, suites
 from voltroot.pki.certificates import Certificate, read_public_key

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-from cryptography.hazmat.primitives.asymmetric import ec, ed448
+import click
 
+from voltroot.cli.terminal import printable
 from voltroot.errors import Failure
-from voltroot.pki.certificates import Certificate, read_public_key
-from voltroot.pki.lints import Finding, Level
+from voltroot.pki.certificates import Certificate
+from voltroot.pki.lints import LINTS, Finding, Level
 from voltroot.pki.profiles import Profile
 from voltroot.pki.recognise import recognise
 
 Json = str | int | bool | None | Sequence["Json"] | Mapping[str, "Json"]
-T = TypeVar("T")
+
+MARKS = {Level.ERROR: ("✗", "red"), Level.WARNING: ("!", "yellow")}
+PASSED = ("✓", "green")
+LINT_NAMES = {rule.name for rule in LINTS}
 
 
 class Fact(NamedTuple):
@@ -47,6 +51,25 @@ class Section:
         facts = {fact.key: fact.value for fact in self.facts if fact.key}
         return {"kind": self.kind, "title": self.title, **facts, "rules": self.rules, "findings": findings}
 
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of the section, styled."""
+        yield click.style(self.title, bold=True)
+        shown = [fact for fact in self.facts if fact.text]
+        width = max((len(fact.label) for fact in shown), default=0)
+        for fact in shown:
+            yield f"  {click.style(fact.label.ljust(width), fg='cyan')}  {printable(fact.text)}"
+        if self.rules:
+            yield self._passed()
+        for finding in sorted(self.findings, key=lambda each: each.level is not Level.ERROR):
+            yield _finding(finding)
+
+    def _passed(self) -> str:
+        broken = len({finding.lint for finding in self.findings} & LINT_NAMES)
+        words = f"all {self.rules} rules of the profile hold"
+        if broken:
+            words = f"{self.rules - broken} of {self.rules} rules of the profile hold"
+        return f"  {click.style(PASSED[0], fg=PASSED[1])} {words}"
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -69,6 +92,13 @@ class Report:
             "error": None,
             "items": [section.document() for section in self.sections],
         }
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of the report, styled; click takes the styles away where they would be noise."""
+        yield click.style(f"{printable(self.file)}  ({self.encoding})", dim=True)
+        for section in self.sections:
+            yield from section.lines()
+            yield ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,25 +141,6 @@ def facts(rows: Iterable[Row]) -> Iterator[Fact]:
             yield Fact(row.key, None, row.label, f"cannot be read: {error}")
 
 
-def _text(row: Row, value: Json) -> str:
-    if not row.label:
-        return ""
-    return row.show() if row.show else plain(value)
-
-
-def plain(value: Json) -> str:
-    """Return a value's text: nothing for what is absent."""
-    match value:
-        case None:
-            return ""
-        case str() | int():
-            return str(value)
-        case Mapping():
-            return ", ".join(f"{name} {plain(each)}" for name, each in value.items())
-        case _:
-            return ", ".join(map(plain, value))
-
-
 def error(lint: str, clause: str, text: str) -> Finding:
     """Return a finding of ours that is no lint of the table, at error level."""
     return Finding(lint, Level.ERROR, clause, text)
@@ -140,55 +151,26 @@ def warning(lint: str, clause: str, text: str) -> Finding:
     return Finding(lint, Level.WARNING, clause, text)
 
 
-def counted(count: int, thing: str) -> str:
-    """Return a number of things."""
-    return f"{count} {thing}" + ("" if count == 1 else "s")
+def _text(row: Row, value: Json) -> str:
+    if not row.label:
+        return ""
+    return row.show() if row.show else _plain(value)
 
 
-def moment(at: datetime) -> str:
-    """Return a moment as people read it."""
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def iso(at: datetime | None) -> str | None:
-    """Return a moment as RFC 3339 has it."""
-    return None if at is None else f"{at:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def serial(number: int) -> dict[str, Json]:
-    """Return a serial number in decimal and hexadecimal; a wrong one, negative or endless, too."""
-    sign = "-" if number < 0 else ""
-    digits = f"{abs(number):x}"
-    return {"decimal": f"{number}", "hex": sign + digits.rjust(len(digits) + len(digits) % 2, "0")}
-
-
-def serial_text(number: int) -> str:
-    """Return a serial number for people."""
-    written = serial(number)
-    return f"{written['decimal']} (hex {written['hex']})"
-
-
-def key_kind(spki: bytes) -> str:
-    """Return the kind of a public key, whether or not it is one that is used here."""
-    try:
-        key = read_public_key(spki)
-    except Failure:
-        return "unknown"
-    match key:
-        case ec.EllipticCurvePublicKey():
-            return {"secp256r1": "P-256", "secp521r1": "P-521"}.get(key.curve.name, key.curve.name)
-        case ed448.Ed448PublicKey():
-            return "Ed448"
+def _plain(value: Json) -> str:
+    """Return a value's text: nothing for what is absent."""
+    match value:
+        case None:
+            return ""
+        case str() | int():
+            return str(value)
+        case Mapping():
+            return ", ".join(f"{name} {_plain(each)}" for name, each in value.items())
         case _:
-            return f"RSA {key.key_size}"
+            return ", ".join(map(_plain, value))
 
 
-SIGNATURES = {
-    "1.2.840.10045.4.3.2": "ecdsa-with-SHA256",
-    "1.2.840.10045.4.3.3": "ecdsa-with-SHA384",
-    "1.2.840.10045.4.3.4": "ecdsa-with-SHA512",
-    "1.2.840.113549.1.1.11": "sha256WithRSAEncryption",
-    "1.2.840.113549.1.1.12": "sha384WithRSAEncryption",
-    "1.2.840.113549.1.1.13": "sha512WithRSAEncryption",
-    "1.3.101.113": "Ed448",
-}
+def _finding(finding: Finding) -> str:
+    mark, colour = MARKS[finding.level]
+    head = click.style(f"{mark} {finding.level.value} {finding.lint}", fg=colour)
+    return f"  {head}: {printable(finding.text)} {click.style(f'({finding.clause})', dim=True)}"

@@ -8,20 +8,8 @@ from datetime import datetime, timedelta
 from voltroot.cli.inspection.certificates import title
 from voltroot.cli.inspection.chains import name_of, signs
 from voltroot.cli.inspection.documents import OcspAnswer
-from voltroot.cli.inspection.reports import (
-    Fact,
-    Json,
-    Row,
-    Section,
-    Sight,
-    error,
-    facts,
-    iso,
-    moment,
-    serial,
-    serial_text,
-    warning,
-)  # fmt: skip
+from voltroot.cli.inspection.reports import Fact, Json, Row, Section, Sight, error, facts, warning
+from voltroot.cli.inspection.values import iso, moment, serial, serial_text
 from voltroot.errors import Failure
 from voltroot.pki import lists, ocsp, oids
 from voltroot.pki.answers import Answer, Single
