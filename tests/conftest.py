@@ -8,9 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from backend import Backend
 from world import World
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("voltroot", deadline=None)
+settings.load_profile("voltroot")
 
 
 @pytest.fixture
