@@ -38,13 +38,11 @@ def emaid_check_digit(*elements: str) -> str:
 
 
 def mod11(*elements: str) -> str:
-    """Return the check digit of a PCID: the values' decimal digits, weighted 2^k, modulo 11 (VDE-AR-E 2802-100-1)."""
+    """Return the check digit of a PCID (VDE-AR-E 2802-100-1): the values' decimal digits, weighted 2^k, modulo 11.
+
+    That of a contract identifier with an instance of 6 characters (DIN SPEC 91286) is the same.
+    """
     return _weigh("".join(elements), period=10)  # 2^10 is 1 modulo 11
-
-
-def din_check_digit(*elements: str) -> str:
-    """Return the check digit of a contract identifier with an instance of 6 characters (DIN SPEC 91286)."""
-    return mod11(*elements)
 
 
 def evccid_check_digit(*elements: str) -> str:

@@ -47,14 +47,11 @@ class Door(NamedTuple):
 
 
 class Came(NamedTuple):
-    """How long it took until all had said what they had to say, and how many calls were never answered.
-
-    ``attempts`` counts connections, those that were refused included; ``held`` are open at the end.
-    """
+    """How long it took until all had said what they had to say, how many calls were never answered, and how many
+    connections are open at the end."""
 
     seconds: float
     unanswered: int
-    attempts: int
     held: int
 
 
@@ -88,8 +85,7 @@ class Fleet:
         self._numbers = itertools.count(1)
         self._latencies: list[float] = []
         self._working: set[int] = set()
-        self._attempts = self._answers = self._bad = 0
-        self._first_bad = b""
+        self._answers = self._bad = 0
         gc.disable()
 
     def bring(self, numbers: Iterable[int], calls: Iterable[str], at_once: int) -> Came:
@@ -100,7 +96,7 @@ class Fleet:
         self._run(lambda: not self._working, PATIENCE + len(stations) / 20)
         left = [station for station in stations if station.number in self._working]
         unanswered = sum(1 + len([*station.calls]) for station in left)
-        return Came(time.perf_counter() - began, unanswered + self._bad, self._attempts, len(self._open))
+        return Came(time.perf_counter() - began, unanswered + self._bad, len(self._open))
 
     def storm(self, calls: Iterable[str]) -> Came:
         """Cut all connections, and have all stations come back at once."""
@@ -144,15 +140,14 @@ class Fleet:
         self._then, self._next = then, stations
         self._latencies = []
         self._working, self._later = set(), []
-        self._attempts = self._answers = self._bad = 0
-        self._first_bad = b""
+        self._answers = self._bad = 0
         began = time.perf_counter()
         for station in itertools.islice(stations, at_once):
             self._connect(station)
         return began
 
     def _load(self, clients: int, seconds: float) -> Load:
-        return Load(clients, seconds, sorted(self._latencies), self._bad, self._first_bad)
+        return Load(clients, seconds, sorted(self._latencies), self._bad)
 
     def _run(self, done: Callable[[], bool], patience: float) -> None:
         deadline = time.perf_counter() + patience
@@ -170,7 +165,6 @@ class Fleet:
                 self._connect(heappop(self._later)[2])
 
     def _connect(self, station: _Station) -> None:
-        self._attempts += 1
         self._working.add(station.number)
         station.began = time.perf_counter()
         station.received = b""
@@ -268,7 +262,6 @@ class Fleet:
             self._send(station, installed(text))
         else:
             self._bad += 1
-            self._first_bad = self._first_bad or text
 
     def _send(self, station: _Station, content: bytes, opcode: int = TEXT) -> None:
         assert station.socket is not None

@@ -26,7 +26,6 @@ class Load:
     seconds: float
     latencies: list[float] = field(repr=False)
     bad: int
-    first_bad: bytes
 
     @property
     def rate(self) -> float:
@@ -92,7 +91,6 @@ class _Generator:
         self._good = good
         self._latencies: list[float] = []
         self._bad = 0
-        self._first_bad = b""
 
     def run(self, clients: int, seconds: float) -> Load:
         """Keep so many connections busy for so long, and return what came back."""
@@ -114,7 +112,7 @@ class _Generator:
         poll.close()
         for connection in open_.values():
             connection.socket.close()
-        return Load(clients, elapsed, sorted(self._latencies), self._bad, self._first_bad)
+        return Load(clients, elapsed, sorted(self._latencies), self._bad)
 
     def _connect(self, _number: int) -> _Connection:
         connected = socket.create_connection(("127.0.0.1", self._port), timeout=PATIENCE)
@@ -145,7 +143,6 @@ class _Generator:
         self._latencies.append(ended - connection.began)
         if self._good not in octets:
             self._bad += 1
-            self._first_bad = self._first_bad or octets
         return True
 
 

@@ -23,11 +23,6 @@ class Effort:
         self.steps = 0
         self._known = dict(known or {})
 
-    @property
-    def is_spent(self) -> bool:
-        """Whether nothing more may be tried."""
-        return self.signatures >= MOST_SIGNATURES or self.steps >= MOST_STEPS
-
     def step(self) -> bool:
         """Tell whether one more issuer may be looked at, and count it."""
         self.steps += 1
