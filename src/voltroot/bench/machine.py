@@ -48,11 +48,11 @@ def allow_open_files(wanted: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
-def fsync_ms(folder: Path, times: int = 50) -> float:
+def fsync_ms(folder: Path) -> float:
     """Return how long a write of a page takes to be on disk: the median, in milliseconds."""
     taken = []
     with tempfile.TemporaryFile(dir=folder) as file:
-        for _ in range(times):
+        for _ in range(50):
             file.write(bytes(4096))
             file.flush()
             began = time.perf_counter()

@@ -35,11 +35,9 @@ def installation_2(contract: Contract, provider: Sequence[bytes], session: bytes
     return _message_2(session, _body_2(iso2.CertificateInstallationRes, "OK", contract, provider))
 
 
-def update_2(
-    contract: Contract, provider: Sequence[bytes], session: bytes = NO_SESSION, retry: int | None = None
-) -> iso2.V2G_Message:
-    """Return a CertificateUpdateRes of -2, unsigned; ``retry`` is its RetryCounter."""
-    return _message_2(session, _body_2(iso2.CertificateUpdateRes, "OK", contract, provider, RetryCounter=retry))
+def update_2(contract: Contract, provider: Sequence[bytes], session: bytes = NO_SESSION) -> iso2.V2G_Message:
+    """Return a CertificateUpdateRes of -2, unsigned."""
+    return _message_2(session, _body_2(iso2.CertificateUpdateRes, "OK", contract, provider))
 
 
 def installation_20(

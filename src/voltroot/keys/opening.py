@@ -12,16 +12,16 @@ from voltroot.keys.tpm import TpmKeyring
 from voltroot.pki.ports import Keyring
 
 
-def open_keyring(device: str, folder: Path, pin: Callable[[], str], passphrase: bytes | None = None) -> Keyring:
+def open_keyring(device: str, folder: Path, pin: Callable[[], str]) -> Keyring:
     """Return the keyring of a device: ``pkcs11:…`` (RFC 7512), ``tpm:TCTI``, or "" for files in the folder.
 
-    The keys of a TPM are sealed files in the folder too. ``pin`` is asked whenever the device wants it; the passphrase
-    encrypts files. Malformed where the device is none of these.
+    The keys of a TPM are sealed files in the folder too. ``pin`` is asked whenever the device wants it. Malformed
+    where the device is none of these.
     """
     scheme, _, rest = device.partition(":")
     match scheme:
         case "":
-            return SoftwareKeyring(folder, passphrase)
+            return SoftwareKeyring(folder)
         case "pkcs11":
             return Pkcs11Keyring(device, pin)
         case "tpm":

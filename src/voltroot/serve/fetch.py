@@ -24,12 +24,12 @@ _PORTS = {"http": 80, "https": 443}
 class Fetcher:
     """Fetches by HTTP from public addresses, and from those in ``allowed``; follows no redirection.
 
-    ``context`` is for https. What is refused is Refused, what does not answer Unavailable.
+    What is refused is Refused, what does not answer Unavailable.
     """
 
-    def __init__(self, allowed: Sequence[Network] = (), context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, allowed: Sequence[Network] = ()) -> None:
         self._allowed = allowed
-        self._context = context or ssl.create_default_context()
+        self._context = ssl.create_default_context()
 
     async def fetch(self, url: str, body: bytes | None = None) -> bytes:
         """Return what stands at an address: a POST where there is a body, else a GET."""

@@ -64,16 +64,16 @@ class Prospect(NamedTuple):
 Check = Callable[[Station], Iterator[Lack]]
 
 
-def prospects(station: Station, uses: Sequence[Use] = (*Use,), ahead: timedelta = AHEAD) -> list[Prospect]:
+def prospects(station: Station, uses: Sequence[Use] = (*Use,)) -> list[Prospect]:
     """Return what can be expected of each use, now and later."""
     now = station.now()
-    later = station.at(now + ahead)
+    later = station.at(now + AHEAD)
     return [
         Prospect(
             use,
             _lacks(station, use),
             _lacks(later, use),
-            _end(station, use, now, now + ahead),
+            _end(station, use, now, now + AHEAD),
             tuple(dict.fromkeys(hint for check in HINTS[use] for hint in check(station))),
         )
         for use in uses
