@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from voltroot.pki.certificates import Certificate
-from voltroot.pki.chains import Judgement, Verdict, judge
+from voltroot.pki.chains import Evidence, Judgement, Verdict, judge
 from world import World
 
 LEAVES = [
@@ -100,7 +100,7 @@ def test_validity_is_judged_at_the_time_given(world: World, days: int, verdict: 
 def test_a_revoked_certificate_anywhere_below_the_root_revokes_the_chain(world: World, place: int) -> None:
     chain = chain_of(world)
     mark = {(chain[place].issuer_der, chain[place].serial)}
-    judgement = judged(world, chain, revoked=mark)
+    judgement = judged(world, chain, evidence=Evidence(revoked=mark))
     assert judgement.verdict is Verdict.REVOKED
     assert str(chain[place].serial) in judgement.text
 
@@ -109,7 +109,8 @@ def test_revoked_weighs_more_than_expired(world: World) -> None:
     chain = chain_of(world)
     mark = {(chain[0].issuer_der, chain[0].serial)}
     late = world.clock() + timedelta(days=1000)
-    assert judge(chain, world.issuers.standing().roots, late, mark).verdict is Verdict.REVOKED
+    judgement = judge(chain, world.issuers.standing().roots, late, evidence=Evidence(revoked=mark))
+    assert judgement.verdict is Verdict.REVOKED
 
 
 def test_chains_of_the_2022_edition_hold_with_their_critical_extensions(

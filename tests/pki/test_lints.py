@@ -13,7 +13,7 @@ from good import every_certificate
 from vectors.make_bad_certificates import FOLDER, files
 from voltroot.errors import PolicyViolation
 from voltroot.pki.certificates import Certificate, read_pem
-from voltroot.pki.chains import judge
+from voltroot.pki.chains import Evidence, judge
 from voltroot.pki.lints import LINTS, Level, lint, require
 from voltroot.pki.profiles import profiles
 from world import World
@@ -53,7 +53,7 @@ def test_a_bad_chain_is_judged_so(row: dict[str, Any]) -> None:
     chain = certificates(row["file"])
     roots = [certificate for name in row["roots"] for certificate in certificates(name)]
     revoked = [(chain[0].issuer_der, chain[0].serial)] if row["revoked"] else []
-    judgement = judge(chain, roots, datetime.fromisoformat(row["at"]), revoked)
+    judgement = judge(chain, roots, datetime.fromisoformat(row["at"]), evidence=Evidence(revoked=revoked))
     assert judgement.verdict == row["verdict"], judgement.text
 
 

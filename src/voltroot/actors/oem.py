@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from voltroot.actors.registrar import Registrar, Subjects
 from voltroot.pki.authority import Authority
-from voltroot.pki.chains import Inputs, Judgement, Purpose, judge
+from voltroot.pki.chains import Evidence, Inputs, Judgement, Purpose, judge
 from voltroot.pki.ports import Clock, Escrow, State
 from voltroot.pki.profiles import Edition, Profile
 from voltroot.terms import PCID
@@ -30,4 +30,5 @@ class OEM(Registrar):
             path += self._authority.ledger.find(number=above)
         revoked = {(one.read().issuer_der, one.serial) for one in path if one.state is State.REVOKED}
         roots = self._authority.issuers.standing().roots
-        return judge(self.chain(path[0]), roots, self._now(), revoked, inputs=PROVISIONING)
+        chain, evidence = self.chain(path[0]), Evidence(revoked=revoked)
+        return judge(chain, roots, self._now(), inputs=PROVISIONING, evidence=evidence)

@@ -27,7 +27,6 @@ def judge(
     chain: Sequence[Certificate],
     roots: Collection[Certificate],
     at: datetime,
-    revoked: Collection[tuple[bytes, int]] = (),
     *,
     inputs: Inputs = PLAIN,
     evidence: Evidence = NOTHING,
@@ -36,11 +35,10 @@ def judge(
 ) -> Judgement:
     """Judge a chain as it was given, leaf first; a root at its end is trusted only if it is one of ``roots``.
 
-    ``revoked`` holds pairs of an issuer's name in DER and a serial number. ``pool`` has certificates of those who may
-    have signed evidence. Signatures that are ``known`` are not checked again. Of several faults the one that comes
-    first in ``PRECEDENCE`` decides.
+    ``pool`` has certificates of those who may have signed evidence. Signatures that are ``known`` are not checked
+    again. Of several faults the one that comes first in ``PRECEDENCE`` decides.
     """
-    trial = _trial(roots, at, revoked, inputs, evidence, [*chain, *pool], known)
+    trial = _trial(roots, at, inputs, evidence, [*chain, *pool], known)
     if (fault := _out_of_bounds(chain, trial)) is not None:
         return fault
     if chain[-1].der in [root.der for root in roots]:
@@ -65,14 +63,13 @@ def search(
     pool: Sequence[Certificate],
     roots: Collection[Certificate],
     at: datetime,
-    revoked: Collection[tuple[bytes, int]] = (),
     *,
     inputs: Inputs = PLAIN,
     evidence: Evidence = NOTHING,
     known: Known | None = None,
 ) -> Judgement:
     """Judge the paths that can be built from a pool, cross-certificates included, until one of them holds."""
-    trial = _trial(roots, at, revoked, inputs, evidence, pool, known)
+    trial = _trial(roots, at, inputs, evidence, pool, known)
     if (fault := _out_of_bounds([leaf], trial)) is not None:
         return fault
     judgement = trial.search(leaf)
@@ -84,14 +81,12 @@ def search(
 def _trial(
     roots: Collection[Certificate],
     at: datetime,
-    revoked: Collection[tuple[bytes, int]],
     inputs: Inputs,
     evidence: Evidence,
     pool: Sequence[Certificate],
     known: Known | None,
 ) -> Trial:
     small = [each for each in pool if len(each.der) <= LARGEST]
-    evidence = replace(evidence, revoked={*evidence.revoked, *revoked}) if revoked else evidence
     inputs = iso15118.inputs_for(inputs) if inputs.purpose else inputs
     return Trial(at, inputs, tuple(roots), small, evidence, Effort(known))
 

@@ -15,7 +15,7 @@ from vectors.forgery.forge import AMENDMENT_1, EDITION_2022, Forged, above, ca, 
 from vectors.make_bad_certificates import FOLDER
 from voltroot.pki import oids
 from voltroot.pki.certificates import Certificate, read_pem
-from voltroot.pki.chains import Inputs, Judgement, Purpose, Verdict, judge, search
+from voltroot.pki.chains import Evidence, Inputs, Judgement, Purpose, Verdict, judge, search
 from voltroot.pki.judging.codes import CODES, ISO15118_2, ISO15118_20, OCPP, SECONDARY_ACTOR
 from voltroot.pki.judging.findings import Finding, conclude
 from voltroot.pki.profiles import Edition
@@ -294,7 +294,7 @@ def test_a_bad_chain_of_the_corpus_is_refused_for_its_own_reason(row: dict[str, 
     path = certificates(row["file"])
     roots = [certificate for name in row["roots"] for certificate in certificates(name)]
     revoked = [(path[0].issuer_der, path[0].serial)] if row["revoked"] else []
-    judgement = judge(path, roots, datetime.fromisoformat(row["at"]), revoked)
+    judgement = judge(path, roots, datetime.fromisoformat(row["at"]), evidence=Evidence(revoked=revoked))
     assert judgement.verdict == row["verdict"]
     assert judgement.deciding is not None
     assert judgement.deciding.rule == REASONS[row["file"]][0]
@@ -343,6 +343,6 @@ def test_of_several_faults_the_gravest_gives_the_code() -> None:
     path, root = [each.certificate for each in secc[:-1]], secc[-1].certificate
     record = [(path[0].issuer_der, path[0].serial)]
     assert ISO15118_2.of(judge(path, [root], late)) == "FAILED_CertificateExpired"
-    assert ISO15118_2.of(judge(path, [root], late, record)) == "FAILED_CertificateRevoked"
+    assert ISO15118_2.of(judge(path, [root], late, evidence=Evidence(revoked=record))) == "FAILED_CertificateRevoked"
     swapped = [path[0], path[2], path[1]]
-    assert ISO15118_2.of(judge(swapped, [root], late, record)) == "FAILED_CertChainError"
+    assert ISO15118_2.of(judge(swapped, [root], late, evidence=Evidence(revoked=record))) == "FAILED_CertChainError"

@@ -119,7 +119,7 @@ def test_where_one_way_is_revoked_another_is_taken() -> None:
     ways = [each.issue("ca", ca=True, key="ca") for each in (one, two)]
     leaf = ways[0].issue("leaf")
     record = {(ways[0].certificate.issuer_der, ways[0].certificate.serial)}
-    judgement = search(leaf.certificate, chain(*ways), chain(one, two), NOW, record)
+    judgement = search(leaf.certificate, chain(*ways), chain(one, two), NOW, evidence=Evidence(revoked=record))
     assert (judgement.verdict, found(judgement)[-1]) == (Verdict.OK, "two")
 
 

@@ -31,7 +31,7 @@ from pathing import (
 from voltroot.errors import Malformed
 from voltroot.pki import der, oids
 from voltroot.pki.certificates import Certificate
-from voltroot.pki.chains import Inputs, Judgement, Verdict, judge
+from voltroot.pki.chains import Evidence, Inputs, Judgement, Verdict, judge
 from voltroot.pki.judging.findings import PRECEDENCE
 
 UNKNOWN_OID = "1.3.6.1.4.1.99999.1"
@@ -346,7 +346,7 @@ def test_a_signature_of_other_than_whole_octets_does_not_hold() -> None:
 
 def test_every_finding_is_told_and_the_first_of_the_gravest_decides() -> None:
     made = trio(ca={"end": NOW - SECOND, "usage": CRL_SIGN}, leaf={"end": NOW - SECOND, "serial": 0})
-    judgement = judge(made.path, made.roots, NOW, {(made.leaf.certificate.issuer_der, 0)})
+    judgement = judge(made.path, made.roots, NOW, evidence=Evidence(revoked={(made.leaf.certificate.issuer_der, 0)}))
     found = [(each.place, each.rule) for each in judgement.findings]
     assert found == [(1, "expired"), (1, "key_cert_sign"), (0, "expired"), (0, "revoked"), (0, "serial_number")]
     assert judgement.deciding is not None
