@@ -84,18 +84,13 @@ class Backend:
         """Bring the schema up to date and make what is missing of the PKI; several processes take turns."""
         self.config.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._alone():
-            migrate(self._engine)
+            migrate(self.database)
             self.issuers.reload()
             keyrings.check_device(self.config, self.keyring, self.issuers.standing(), self.profiles)
             self.ceremony.perform()
             assert self.escrow is not None, "the escrow key is made with the PKI"
             assert self.auditlog is not None, "so is the key of the audit log"
         self.check()
-
-    @property
-    def database(self) -> Engine:
-        """The ledger's database, for what carries it away as a whole."""
-        return self._engine
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -111,13 +106,13 @@ class Backend:
 
     def close(self) -> None:
         """Let go of the database's connections."""
-        self._engine.dispose()
+        self.database.dispose()
 
     def migrate(self) -> None:
         """Bring the schema up to date without making anything."""
         self.config.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._alone():
-            migrate(self._engine)
+            migrate(self.database)
 
     def check(self) -> None:
         """Refuse to start unless every profile has an issuer, and every issuer its key."""
@@ -137,14 +132,22 @@ class Backend:
         return vpki.operator(self.config.vpki)
 
     @cached_property
+    def database(self) -> Engine:
+        """Where all records are."""
+        ledger = self.config.ledger
+        return open_engine(
+            ledger.url or sqlite_url(self.config.folder / "ledger.db"), read_secret(ledger.password_file)
+        )
+
+    @cached_property
     def ledger(self) -> SqlLedger:
         """The record of everything issued."""
-        return SqlLedger(self._engine, self.now)
+        return SqlLedger(self.database, self.now)
 
     @cached_property
     def register(self) -> SqlRegister:
         """The record of who called for certificates of the vPKI."""
-        return SqlRegister(self._engine, self.now)
+        return SqlRegister(self.database, self.now)
 
     @cached_property
     def keyring(self) -> Keyring:
@@ -164,7 +167,7 @@ class Backend:
     @cached_property
     def auditlog(self) -> AuditLog:
         """What shows tampering with the ledger."""
-        return AuditLog(self._engine, self.keyring, self.config.folder / "checkpoints.jsonl", self.now)
+        return AuditLog(self.database, self.keyring, self.config.folder / "checkpoints.jsonl", self.now)
 
     @cached_property
     def issuers(self) -> Issuers:
@@ -250,7 +253,7 @@ class Backend:
     @cached_property
     def contracts(self) -> Contracts:
         """What makes contracts and hands them out."""
-        pool = SqlContractPool(self._engine, self.now)
+        pool = SqlContractPool(self.database, self.now)
         parts = (self.subjects, self.authority, self.keyring, self.escrow, pool, self.lab, self.desk, self.now)
         return contracts(self.config.contract, self.config.trust, *parts)
 
@@ -311,10 +314,3 @@ class Backend:
         finally:
             await self.desk.close()
             await run_in_threadpool(chores.log_changes)
-
-    @cached_property
-    def _engine(self) -> Engine:
-        ledger = self.config.ledger
-        return open_engine(
-            ledger.url or sqlite_url(self.config.folder / "ledger.db"), read_secret(ledger.password_file)
-        )

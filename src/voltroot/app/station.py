@@ -25,7 +25,6 @@ from voltroot.apis.everest.server import Server as EverestServer
 from voltroot.apis.everest.server import Settings
 from voltroot.apis.josev.server import Server as JosevServer
 from voltroot.apis.pnc.client import Client as PncClient
-from voltroot.apis.pnc.client import Reply
 from voltroot.apis.pnc.wire import to_base64
 from voltroot.app.backend import utc_now
 from voltroot.app.config import read_secret
@@ -272,13 +271,10 @@ class CpoAuthority:
             return self._client.issue_secc_by_csr(request, name, **edition).octets("certificateData")
         except Refused as refused:
             try:
-                renewed = self._renewed(name, request, edition)
+                renewed = self._client.renew_secc(name, pkcs10Data=to_base64(request), **edition)
             except Refused:
                 raise refused from None
             return renewed.octets("provCert")
-
-    def _renewed(self, name: str, request: bytes, edition: dict[str, str]) -> Reply:
-        return self._client.renew_secc(name, pkcs10Data=to_base64(request), **edition)
 
 
 def _counting(outcomes: Counter, api: str) -> Callable[[str], None]:
