@@ -140,7 +140,8 @@ class Backend:
 
     def stop(self) -> None:
         """End it as an administrator does: it must go without a fault, and have had none before."""
-        assert self._end(signal.SIGTERM) == 0
+        code = self._end(signal.SIGTERM)
+        assert code == 0, f"it ended with {code}:\n{self.log.read_text()[-2000:]}"
         assert self.faults() == [], "\n".join(self.faults())
 
     def kill(self) -> None:
