@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from voltroot.app.config import Config, read_config, read_secret
 from voltroot.errors import Failure, Malformed
+
+GUIDES = Path(__file__).parents[2] / "docs/guides"
+# The sections that have a guide of their own.
+ELSEWHERE = {"contract": "contracts.md", "trust": "contracts.md", "vpki": "vpki.md", "csms": "csms.md"}
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -55,3 +61,18 @@ def test_a_secret_is_the_first_line_of_its_file(tmp_path: Path) -> None:
     assert read_secret("", "123123") == "123123"
     with pytest.raises(Malformed, match="nowhere"):
         read_secret(str(tmp_path / "nowhere"))
+
+
+def test_the_guide_shows_every_member_with_its_default(tmp_path: Path) -> None:
+    (text,) = re.findall(r"<<'TOML'\n(.*?)^TOML$", (GUIDES / "configuration.md").read_text(), re.DOTALL | re.MULTILINE)
+    assert read_config(written(tmp_path, text)) == Config()
+    shown = msgspec.toml.decode(text)
+    for section in msgspec.structs.fields(Config):
+        if section.name in ELSEWHERE:
+            guide = (GUIDES / ELSEWHERE[section.name]).read_text()
+            for member in msgspec.structs.fields(section.type):
+                assert re.search(rf"(^|`|\b{section.name}\.){member.name}\b", guide, re.MULTILINE), member.name
+        elif isinstance(section.default, msgspec.Struct):
+            assert set(shown[section.name]) == {member.name for member in msgspec.structs.fields(section.type)}
+        else:
+            assert section.name in shown
