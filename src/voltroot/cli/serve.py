@@ -79,7 +79,7 @@ Voltroot is ready.
 
 Try:
 
-  curl -X POST -d '{{"seccId": "secc001"}}' "{local}/api/v2/cpo/seccCert"
+  curl -X POST -d '{{"seccId": "station001"}}' "{local}/api/v2/cpo/seccCert"
 """
 
 
