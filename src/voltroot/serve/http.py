@@ -41,6 +41,8 @@ class Servers:
             access_log=False,
             lifespan="off",
             server_header=False,
+            # Whom a proxy may speak for is said by the API that asks who calls, not by a header from this machine.
+            proxy_headers=False,
             ssl_context_factory=(lambda *_: tls.context) if tls is not None else None,
             timeout_graceful_shutdown=10,
         )
