@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -29,6 +30,7 @@ pytestmark = pytest.mark.slow
 SECC = "/api/v2/cpo/seccCert"
 BY_CSR = "/api/v2/cpo/seccCertByCsr"
 ROUNDS = 1_000
+GUIDE = Path(__file__).parents[2] / "docs/guides/operations.md"
 
 
 @pytest.fixture
@@ -220,22 +222,17 @@ def test_two_backends_behind_nginx_survive_the_loss_of_one(tmp_path: Path, clust
 
 @contextmanager
 def nginx(folder: Path, front: int, ports: list[int]) -> Iterator[None]:
-    """Run nginx as the guide configures it."""
-    servers = "".join(f"server 127.0.0.1:{port} max_fails=1 fail_timeout=5s;\n" for port in ports)
+    """Run nginx as the guide configures it, with other addresses."""
+    (shown,) = re.findall(r"^```text\n(upstream.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    left = iter(ports)
+    shown = re.sub(r"backend\d:15118", lambda _: f"127.0.0.1:{next(left)}", shown)
+    shown = shown.replace("listen 15118;", f"listen 127.0.0.1:{front};")
     (folder / "nginx.conf").write_text(f"""
 daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
 events {{}}
 http {{
     access_log off;
-    upstream voltroot {{ {servers} }}
-    server {{
-        listen 127.0.0.1:{front};
-        location / {{
-            proxy_pass http://voltroot;
-            proxy_next_upstream error timeout;
-            proxy_set_header Host $host;
-        }}
-    }}
+{shown}
 }}
 """)
     with subprocess.Popen(["/usr/sbin/nginx", "-c", str(folder / "nginx.conf")]) as process:
