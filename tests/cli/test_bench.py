@@ -18,7 +18,8 @@ from voltroot.pki.suites import P256_SHA256
 
 pytestmark = pytest.mark.slow
 
-LITTLE = ("--quick", "--json", "--seconds", "0.1", "--rounds", "1", "--rows", "300")
+LITTLE = ("--quick", "--json", "--seconds", "0.1", "--rounds", "1")
+SMALL = ("--rows", "300")
 
 
 def measured(what: str, *options: str) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def places(report: dict[str, Any], *labels: str) -> set[tuple[Any, ...]]:
 
 @pytest.mark.skipif(shutil.which("cfssl") is None, reason="golang-cfssl is not installed")
 def test_issuing_is_measured_beside_cfssl_and_the_floor() -> None:
-    report = measured("issue")
+    report = measured("issue", *SMALL)
     assert {system for (system,) in places(report, "system")} == {
         "load generator alone",
         "floor: check and sign",
@@ -95,7 +96,7 @@ def test_ocsp_is_measured_from_the_cache_and_with_nonces() -> None:
 
 
 def test_revoking_is_measured_at_two_sizes() -> None:
-    report = measured("revoke")
+    report = measured("revoke", *SMALL)
     sizes = {(database, rows) for database in ("SQLite", "PostgreSQL") for rows in (1000, 300)}
     assert places(report, "database", "rows") == sizes
     assert all(figure["p50_ms"] <= figure["p95_ms"] for figure in report["figures"])
@@ -103,7 +104,7 @@ def test_revoking_is_measured_at_two_sizes() -> None:
 
 
 def test_starting_is_measured_until_ready() -> None:
-    report = measured("start")
+    report = measured("start", *SMALL)
     assert places(report, "rows", "processes") == {(0, 1), (0, 2), (300, 1), (300, 2)}
     assert all(figure["ready_s"] > 0 for figure in report["figures"])
 

@@ -14,11 +14,15 @@ from voltroot.bench.options import Options
 Option = Callable[[Any], Any]
 
 OPTIONS = (
-    click.option("--quick", is_flag=True, help="Fewer combinations and 100,000 rows; ends within 50 seconds."),
+    click.option("--quick", is_flag=True, help="Fewer combinations, smaller ledgers; ends within 50 seconds."),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object; its member aims says what was met."),
     click.option("--seconds", type=click.FloatRange(0.05), help="Length of one measurement."),
     click.option("--rounds", type=click.IntRange(1), help="How often each is measured, at most."),
-    click.option("--rows", type=click.IntRange(1), help="Rows of the large ledger.  [default: 1,000,000]"),
+)
+LEDGERS = (
+    click.option(
+        "--rows", type=click.IntRange(1), help="Rows of the large ledger.  [default: 1,000,000; quick: 100,000]"
+    ),
     click.option("--postgresql", metavar="URL", default="", help="A database on whose server others may be made."),
 )
 CODECS = (
@@ -44,8 +48,8 @@ STATIONS = (
 def bench() -> None:
     """Measure on this machine: issuing, contracts, judging, OCSP, revoking, starting, EXI, charging stations.
 
-    Everything runs in temporary folders (TMPDIR says where) and is removed afterwards. Without --postgresql a server is
-    started where PostgreSQL is installed.
+    Everything runs in temporary folders (TMPDIR says where) and is removed afterwards. Issuing, revoking and starting
+    are measured on PostgreSQL too: without --postgresql a server is started where it is installed.
 
     \b
     Examples:
@@ -67,16 +71,16 @@ def _add(name: str, text: str, own: Sequence[Option] = ()) -> None:
 
     for option in reversed((*OPTIONS, *own)):
         command = option(command)
-    bench.command(name=name, help=text)(command)
+    bench.command(name=name, help=text, epilog=f"Example:  voltroot bench {name} --quick")(command)
 
 
 _add("exi", "Messages encoded and decoded, beside EXICodec.jar and a codec in C.", CODECS)
-_add("issue", "Certificates a second, beside cfssl where it is installed.")
+_add("issue", "Certificates a second, beside cfssl where it is installed.", LEDGERS)
 _add("contract", "Contracts a second: made, and handed out to cars, beside their cryptography.")
 _add("vpki", "Certificates a second by the vPKI API through TLS with client certificates.")
 _add("judge", "Chains a second that are judged, beside what their signatures alone cost.")
 _add("ocsp", "OCSP answers a second: cached ones by GET and POST, and ones with a nonce.")
 _add("ocpp", "Charging stations: memory, messages, connections, a storm, beside bare WebSockets.", STATIONS)
-_add("revoke", "How long revoking takes with a thousand and with a million certificates.")
-_add("start", "How long it takes from the start of the program until it is ready.")
+_add("revoke", "How long revoking takes with a thousand and with a million certificates.", LEDGERS)
+_add("start", "How long it takes from the start of the program until it is ready.", LEDGERS)
 _add("store", "How long a charging station's store takes to answer: many roots, many leaves, cold and warm.")
