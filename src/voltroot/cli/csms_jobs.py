@@ -141,7 +141,7 @@ def password(**options: Any) -> None:
     _run(lambda backend: wishes.password(), **options)
 
 
-@click.command(epilog="Example:  voltroot csms upgrade 3 wss://csms.example.com:15123/ocpp --slot 2 CS001")
+@click.command(epilog="\b\nExample:  voltroot csms upgrade 3 wss://csms.example.com:15123/ocpp --slot 2 CS001")
 @click.argument("to", metavar="PROFILE", type=click.IntRange(2, 3))
 @click.argument("url")
 @click.option("--slot", type=click.IntRange(0, 1000), required=True, help="Where the station is to keep it.")
@@ -159,7 +159,8 @@ def learn(**options: Any) -> None:
 
 
 @click.command(
-    epilog="""Example:  voltroot csms call GetBaseReport '{"requestId": 7, "reportBase": "FullInventory"}' CS001"""
+    epilog="""\b
+Example:  voltroot csms call GetBaseReport '{"requestId": 7, "reportBase": "FullInventory"}' CS001"""
 )
 @click.argument("action")
 @click.argument("payload")

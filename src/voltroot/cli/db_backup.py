@@ -30,7 +30,9 @@ password_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
 
 
-@click.command(name="backup", epilog="Example:  voltroot db backup --data data --passphrase-file secret ledger.backup")
+@click.command(
+    name="backup", epilog="\b\nExample:  voltroot db backup --data data --passphrase-file secret ledger.backup"
+)
 @backend_options
 @passphrase_option
 @json_option

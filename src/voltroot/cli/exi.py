@@ -76,7 +76,7 @@ def encode_command(
     \b
     Examples:
       voltroot exi encode request.json
-      echo '{"eMAID": {"Id": "id4", "value": "DEABCC12345678"}}' | voltroot exi encode | xxd -r -p | sha256sum
+      echo '{"eMAID": {"Id": "id4", "value": "DEABCC12345678"}}' | voltroot exi encode --binary | sha256sum
     """
     try:
         octets = _encoded(read_octets(file, LARGEST), schema, kind, facets=not no_facets)

@@ -84,7 +84,12 @@ Example:
 @click.option("--key", "key_file", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
               help="Private key in PEM; it is copied into the keyring.")  # fmt: skip
 @click.option("--key-label", metavar="LABEL", help="Label of a key that the keyring already holds.")
-@click.option("--passphrase-file", type=click.Path(path_type=Path, exists=True), help="Passphrase of the key file.")
+@click.option(
+    "--passphrase-file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, exists=True),
+    help="Passphrase of the key file.",
+)
 @click.argument("certificates", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 def import_(
     config: Path | None,

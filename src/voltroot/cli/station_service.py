@@ -99,7 +99,7 @@ def certify(config: Path, request: TextIO, as_json: bool) -> None:
         raise Refused(f"the certificate is not installed ({installation.status}): {installation.reason}")
 
 
-@click.command(epilog="Example:\n\n  voltroot station asyncapi > everest.json")
+@click.command(epilog="Example:  voltroot station asyncapi > everest.json")
 def asyncapi() -> None:
     """Print the AsyncAPI 3 description of the EVerest API, in JSON."""
     sys.stdout.write(description.document())

@@ -90,10 +90,8 @@ def _enrolling(verb: str, text: str) -> None:
         }
         click.echo(json.dumps(described, indent=2))
 
-    example = (
-        f"Example:  voltroot vpki {verb} v1/prov car.csr --unit C001 --tier P001 --vehicle SX2 --local KR --brand HMC"
-    )
-    vpki.command(name=verb, help=text, epilog=example)(command)
+    words = f"{verb} v1/prov car.csr --unit C001 --tier P001 --vehicle SX2 --local KR --brand HMC"
+    vpki.command(name=verb, help=text, epilog=f"\b\nExample:  voltroot vpki {words}")(command)
 
 
 _enrolling(wire.ISSUE, "Get the first certificate of a name and print it in PEM.")
@@ -101,7 +99,7 @@ _enrolling(wire.REISSUE, "Get a further certificate of a name, for a new key; th
 
 
 @vpki.command(
-    epilog="Example:  voltroot vpki revoke v1/prov cn=KM8P2YDTDAX11F86M9,ou=P001,ou=C001,ou=ECC,o=HKMC,dc=OEM"
+    epilog="\b\nExample:  voltroot vpki revoke v1/prov cn=KM8P2YDTDAX11F86M9,ou=P001,ou=C001,ou=ECC,o=HKMC,dc=OEM"
 )
 @_server_options
 @PRODUCT
