@@ -38,3 +38,16 @@ def test_everything_public_has_a_docstring(path: Path) -> None:
 def test_links_in_the_docs_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text()):
         assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_modules_that_the_docs_name_are_there(path: Path) -> None:
+    there = [f"/{module.relative_to(ROOT)}" for folder in ("src", "tests") for module in (ROOT / folder).rglob("*.py")]
+    for named in re.findall(r"`((?:\w+/)*\w+\.py)`", path.read_text()):
+        assert any(module.endswith(f"/{named}") for module in there), named
+
+
+def test_every_package_has_its_place_in_the_tree() -> None:
+    tree = (ROOT / "ARCHITECTURE.md").read_text().split("```")[1]
+    packages = {module.parent.name for module in (ROOT / "src/voltroot").glob("*/__init__.py")}
+    assert packages == set(re.findall(r"^  (\w+)/ ", tree, re.MULTILINE))
