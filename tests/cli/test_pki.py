@@ -39,7 +39,7 @@ def test_show_as_json_has_every_credential(world: World) -> None:
 def test_show_without_a_pki_says_how_to_make_one(tmp_path: Path) -> None:
     result = run("pki", "show", "--data", tmp_path)
     assert result.exit_code == 1
-    assert "voltroot pki init" in result.output
+    assert "--data, or make one with 'voltroot pki init'" in result.output
 
 
 def test_export_writes_what_openssl_verifies_with(world: World, tmp_path: Path) -> None:

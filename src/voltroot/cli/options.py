@@ -38,7 +38,10 @@ def existing_backend(config: Path | None, data: str | None) -> Backend:
     """Return the backend of a folder that has a PKI, or say how to make one."""
     backend = Backend(load_config(config, data))
     if not backend.is_made:
-        raise click.ClickException(f"there is no PKI in {backend.config.folder}: make one with 'voltroot pki init'")
+        where = backend.config.folder
+        raise click.ClickException(
+            f"there is no PKI in {where}: name another with --data, or make one with 'voltroot pki init'"
+        )
     backend.migrate()
     return backend
 
