@@ -133,7 +133,7 @@ def typed(guide: Path, backend: Backend, folder: Path) -> list[Seen]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stdout.decode(errors="replace")[-3000:]
