@@ -25,6 +25,7 @@ from voltroot.pki.suites import SUITES, PublicKey, Signer, Suite
 
 _CURVES: dict[str, ec.EllipticCurve] = {
     "1.2.840.10045.3.1.7": ec.SECP256R1(),
+    "1.3.132.0.34": ec.SECP384R1(),
     "1.3.132.0.35": ec.SECP521R1(),
 }
 _OIDS = {curve.name: oid for oid, curve in _CURVES.items()} | {"Ed448": "1.3.101.113"}
@@ -228,6 +229,7 @@ class _TokenSecret:
 def _can(module: Cryptoki, slot: int, suite: Suite) -> bool:
     kinds = {
         "P-256": (cryptoki.EC_GENERATE, cryptoki.EC_SIGN, 256),
+        "P-384": (cryptoki.EC_GENERATE, cryptoki.EC_SIGN, 384),
         "P-521": (cryptoki.EC_GENERATE, cryptoki.EC_SIGN, 521),
         "Ed448": (cryptoki.EDWARDS_GENERATE, cryptoki.EDWARDS_SIGN, 448),
         "RSA": (cryptoki.RSA_GENERATE, cryptoki.RSA_SIGN, suite.key_bits),

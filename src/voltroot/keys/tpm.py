@@ -27,6 +27,7 @@ from voltroot.keys.tpm2 import Template, Tpm, TpmError
 from voltroot.pki import der
 from voltroot.pki.suites import (
     P256_SHA256,
+    P384_SHA384,
     P521_SHA512,
     RSA_SHA256,
     RSA_SHA384,
@@ -44,11 +45,12 @@ _LOADABLE = "2.23.133.10.1.3"
 
 _TEMPLATES = {
     P256_SHA256.name: Template(tpm2.ECC, curve=tpm2.P256),
+    P384_SHA384.name: Template(tpm2.ECC, curve=tpm2.P384, hash=tpm2.HASHES["sha384"]),
     P521_SHA512.name: Template(tpm2.ECC, curve=tpm2.P521, hash=tpm2.HASHES["sha512"]),
     RSA_SHA256.name: Template(tpm2.RSA, bits=2048),
     RSA_SHA384.name: Template(tpm2.RSA, bits=3072, hash=tpm2.HASHES["sha384"]),
 }
-_CURVES: dict[int, ec.EllipticCurve] = {tpm2.P256: ec.SECP256R1(), tpm2.P521: ec.SECP521R1()}
+_CURVES: dict[int, ec.EllipticCurve] = {tpm2.P256: ec.SECP256R1(), tpm2.P384: ec.SECP384R1(), tpm2.P521: ec.SECP521R1()}
 
 _WRONG_PIN = "the PIN is not the one that the key was made with; see keys.pin_file and VOLTROOT_PIN"
 _HINTS = {

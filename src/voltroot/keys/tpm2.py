@@ -19,7 +19,7 @@ OWNER, NULL_HIERARCHY, PASSWORD = 0x40000001, 0x40000007, 0x40000009
 STORAGE_ROOT = 0x81000001  # by TCG TPM v2.0 Provisioning Guidance, 7.5.1
 RSA, AES, SHA256, NULL, RSASSA, ECDSA, ECC, CFB = 0x01, 0x06, 0x0B, 0x10, 0x14, 0x18, 0x23, 0x43
 HASHES = {"sha256": SHA256, "sha384": 0x0C, "sha512": 0x0D}
-P256, P521 = 3, 5
+P256, P384, P521 = 3, 4, 5
 
 # Response codes, without the number of the handle or parameter that is meant (part 2, 6.6).
 INITIALIZE, OBJECT_MEMORY, LOCKOUT, RETRY = 0x100, 0x902, 0x921, 0x922

@@ -222,7 +222,7 @@ def read_public_key(spki: bytes) -> suites.PublicKey:
         raise Malformed("the public key cannot be read") from error
     if isinstance(key, ec.EllipticCurvePublicKey | ed448.Ed448PublicKey | rsa.RSAPublicKey):
         return key
-    raise UnsupportedSuite("the key is of no supported kind: use secp256r1, secp521r1, Ed448 or RSA")
+    raise UnsupportedSuite("the key is of no supported kind: use secp256r1, secp384r1, secp521r1, Ed448 or RSA")
 
 
 def pem(label: str, octets: bytes) -> str:

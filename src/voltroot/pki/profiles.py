@@ -12,7 +12,7 @@ from enum import IntFlag, StrEnum
 
 from voltroot.errors import UnsupportedSuite
 from voltroot.pki import oids
-from voltroot.pki.suites import ED448, P256_SHA256, P521_SHA512, RSA_SHA256, RSA_SHA384, Suite
+from voltroot.pki.suites import ED448, P256_SHA256, P384_SHA384, P521_SHA512, RSA_SHA256, RSA_SHA384, Suite
 
 
 class Edition(StrEnum):
@@ -243,7 +243,7 @@ def _rows() -> tuple[Profile, ...]:
                 purposes=server),
         replace(tls, name="CSMS_SERVER", title="CSMS certificate", clause="OCPP A00", purposes=server),
         replace(tls, name="CHARGING_STATION", title="charging station certificate", clause="OCPP A00.FR.511",
-                suites=(P256_SHA256, P521_SHA512, RSA_SHA256, RSA_SHA384), purposes=client),
+                suites=(P256_SHA256, P384_SHA384, P521_SHA512, RSA_SHA256, RSA_SHA384), purposes=client),
         replace(root, name="MF_ROOT", title="manufacturer root CA", clause="OCPP M05", suites=ISO2),
         replace(ocsp, name="OCSP", title="OCSP signer", clause="RFC 6960 4.2.2.2"),
     )  # fmt: skip

@@ -59,29 +59,32 @@ class Suite:
 
 
 P256_SHA256 = Suite("P-256", "SHA256WITHECDSA", "1.2.840.10045.4.3.2", hashes.SHA256(), ec.SECP256R1())
+# A00.FR.502 lets a charging station have any curve of 224 bits and more; this is the one that devices have besides.
+P384_SHA384 = Suite("P-384", "SHA384WITHECDSA", "1.2.840.10045.4.3.3", hashes.SHA384(), ec.SECP384R1())
 P521_SHA512 = Suite("P-521", "SHA512WITHECDSA", "1.2.840.10045.4.3.4", hashes.SHA512(), ec.SECP521R1())
 ED448 = Suite("Ed448", "ED448", "1.3.101.113", None)
 RSA_SHA256 = Suite("RSA-SHA256", "SHA256WITHRSA", "1.2.840.113549.1.1.11", hashes.SHA256(), key_bits=2048)
 RSA_SHA384 = Suite("RSA-SHA384", "SHA384WITHRSA", "1.2.840.113549.1.1.12", hashes.SHA384(), key_bits=3072)
 
-SUITES = {suite.name: suite for suite in (P256_SHA256, P521_SHA512, ED448, RSA_SHA256, RSA_SHA384)}
+_ON_CURVES = (P256_SHA256, P384_SHA384, P521_SHA512)
+SUITES = {suite.name: suite for suite in (*_ON_CURVES, ED448, RSA_SHA256, RSA_SHA384)}
 
 
 def suite_of(key: object) -> Suite:
     """Return the suite that a public or private key belongs to, or raise UnsupportedSuite."""
     match key:
         case ec.EllipticCurvePublicKey() | ec.EllipticCurvePrivateKey():
-            for suite in (P256_SHA256, P521_SHA512):
+            for suite in _ON_CURVES:
                 if suite.curve is not None and suite.curve.name == key.curve.name:
                     return suite
-            raise UnsupportedSuite(f"the curve {key.curve.name} is not allowed: use secp256r1 or secp521r1")
+            raise UnsupportedSuite(f"the curve {key.curve.name} is not allowed: use secp256r1, secp384r1 or secp521r1")
         case ed448.Ed448PublicKey() | ed448.Ed448PrivateKey():
             return ED448
         case rsa.RSAPublicKey() | rsa.RSAPrivateKey():
             if key.key_size < RSA_SHA256.key_bits:
                 raise UnsupportedSuite(f"an RSA key of {key.key_size} bits is too short: use 2048 or more")
             return RSA_SHA384 if key.key_size >= RSA_SHA384.key_bits else RSA_SHA256
-    raise UnsupportedSuite("the key is of no supported kind: use secp256r1, secp521r1, Ed448 or RSA")
+    raise UnsupportedSuite("the key is of no supported kind: use secp256r1, secp384r1, secp521r1, Ed448 or RSA")
 
 
 def generate(suite: Suite) -> Signer:

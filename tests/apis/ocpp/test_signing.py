@@ -16,7 +16,7 @@ from voltroot.pki.certificates import pem
 from voltroot.pki.fingerprints import hash_data
 from voltroot.pki.ports import Reason, State
 from voltroot.pki.requests import request_octets
-from voltroot.pki.suites import ED448, P256_SHA256, P521_SHA512, RSA_SHA256, RSA_SHA384, Suite
+from voltroot.pki.suites import ED448, P256_SHA256, P384_SHA384, P521_SHA512, RSA_SHA256, RSA_SHA384, Suite
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +44,9 @@ def rejected(station: Station, csr: str, kind: str = STATION) -> str:
     return str(answer["statusInfo"]["additionalInfo"])
 
 
-@pytest.mark.parametrize("suite", [P256_SHA256, RSA_SHA256, RSA_SHA384], ids=lambda suite: suite.name)
+@pytest.mark.parametrize(
+    "suite", [P256_SHA256, P384_SHA384, P521_SHA512, RSA_SHA256, RSA_SHA384], ids=lambda suite: suite.name
+)
 def test_TC_A_11_a_triggered_station_gets_its_certificate_and_comes_back_with_it(office: Office, suite: Suite) -> None:
     identity = f"A11-{suite.name}"
     office.register(identity, 3)

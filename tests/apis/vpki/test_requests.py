@@ -107,7 +107,8 @@ def test_other_methods_and_paths_are_told_so(api: Api) -> None:
 
 
 OTHER_KEYS = {
-    "P-384": (ec.generate_private_key(ec.SECP384R1()), "the curve secp384r1 is not allowed"),
+    "P-224": (ec.generate_private_key(ec.SECP224R1()), "the curve secp224r1 is not allowed"),
+    "P-384": (ec.generate_private_key(ec.SECP384R1()), "needs a key of P-256"),
     "RSA": (rsa.generate_private_key(public_exponent=65537, key_size=2048), "needs a key of P-256"),
     "Ed448": (ed448.Ed448PrivateKey.generate(), "needs a key of P-256"),
     "P-521": (ec.generate_private_key(ec.SECP521R1()), "needs a key of P-256"),

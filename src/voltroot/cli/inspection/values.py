@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448
 from voltroot.cli.inspection.reports import Json
 from voltroot.errors import Failure
 from voltroot.pki.certificates import read_public_key
+from voltroot.pki.suites import SUITES
 
 SIGNATURES = {
     "1.2.840.10045.4.3.2": "ecdsa-with-SHA256",
@@ -19,6 +20,7 @@ SIGNATURES = {
     "1.2.840.113549.1.1.13": "sha512WithRSAEncryption",
     "1.3.101.113": "Ed448",
 }
+_CURVES = {suite.curve.name: suite.name for suite in SUITES.values() if suite.curve is not None}
 
 
 def counted(count: int, thing: str) -> str:
@@ -57,7 +59,7 @@ def key_kind(spki: bytes) -> str:
         return "unknown"
     match key:
         case ec.EllipticCurvePublicKey():
-            return {"secp256r1": "P-256", "secp521r1": "P-521"}.get(key.curve.name, key.curve.name)
+            return _CURVES.get(key.curve.name, key.curve.name)
         case ed448.Ed448PublicKey():
             return "Ed448"
         case _:
