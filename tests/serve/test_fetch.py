@@ -77,6 +77,9 @@ def test_a_body_is_posted() -> None:
         (OK + b"Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFF\r\n", Refused),
         (OK + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n", Refused),
         (OK + b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n", Failure),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"1" * 40_000, Unavailable),
+        (OK + b"Content-Length: " + b"1" * 5_000 + b"\r\n\r\n", Unavailable),
+        (b"HTTP/1.1 " + b"2" * 5_000 + b" OK\r\n\r\n", Unavailable),
     ],
 )
 def test_what_is_no_answer_is_none(said: bytes, failure: type[Failure]) -> None:
@@ -112,6 +115,12 @@ class _Dripping(Answering):
                     threading.Event().wait(0.02)
             except OSError:
                 pass
+
+
+@pytest.mark.parametrize("host", ["a" * 64 + ".example", "a..b", ".example"])
+def test_a_name_that_no_server_can_have_is_not_answered(host: str) -> None:
+    with pytest.raises(Unavailable):
+        asyncio.run(Fetcher().fetch(f"http://{host}/"))
 
 
 @pytest.fixture

@@ -54,7 +54,8 @@ class Fetcher:
                 return await self._exchange(address, port, parts.hostname, parts.scheme == "https", request)
         except TimeoutError as error:
             raise Unavailable(f"{parts.netloc} does not answer within {WITHIN:g} s") from error
-        except (OSError, EOFError, asyncio.LimitOverrunError, http.client.HTTPException) as error:
+        except (OSError, EOFError, ValueError, asyncio.LimitOverrunError, http.client.HTTPException) as error:
+            # A name's label, a line or a number that is too long is a ValueError.
             raise Unavailable(f"{parts.netloc} does not answer: {error or type(error).__name__}") from error
 
     async def _address(self, host: str, port: int) -> str:
