@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -107,9 +108,15 @@ def test_a_process_that_dies_is_replaced_and_its_metrics_are_kept(tmp_path: Path
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])
-def test_a_reload_refuses_nobody(tmp_path: Path, processes: str) -> None:
+def test_a_reload_refuses_nobody_and_one_that_comes_too_soon_is_made_good(tmp_path: Path, processes: str) -> None:
     with ExitStack() as stack:
-        backend = running(stack, Backend(tmp_path, ("--processes", processes)))
+        backend = Backend(tmp_path, ("--processes", processes))
+        stack.callback(backend.discard)
+        backend.spawn()
+        assert backend.process is not None
+        eventually((backend.data / "ceremony.lock").exists)
+        backend.process.send_signal(signal.SIGHUP)
+        eventually(lambda: reloads(backend) == 1, 60)
         before, outcomes, stopping = children(backend), Counter[str](), threading.Event()
 
         def ask() -> None:
@@ -121,9 +128,8 @@ def test_a_reload_refuses_nobody(tmp_path: Path, processes: str) -> None:
 
         asking = threading.Thread(target=ask)
         asking.start()
-        assert backend.process is not None
         backend.process.send_signal(signal.SIGHUP)
-        eventually(lambda: "configuration.reloaded" in backend.log.read_text())
+        eventually(lambda: reloads(backend) == 2)
         stopping.set()
         asking.join()
         assert set(outcomes) == {"200"}
@@ -132,18 +138,40 @@ def test_a_reload_refuses_nobody(tmp_path: Path, processes: str) -> None:
         backend.stop()
 
 
-def test_a_reload_with_a_mistake_changes_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "mistake", ["[serve]\nprot = 1\n", '[keys]\ndevice = "pkcs11:token=none?module-path=/none"\n'], ids=["read", "used"]
+)
+def test_a_reload_with_a_mistake_changes_nothing(tmp_path: Path, mistake: str) -> None:
     path = tmp_path / "voltroot.toml"
     path.write_text("")
     with ExitStack() as stack:
         backend = running(stack, Backend(tmp_path / "backend", ("--processes", "2", "--config", str(path))))
         before = children(backend)
-        path.write_text("[serve]\nprot = 1\n")
+        path.write_text(mistake)
         assert backend.process is not None
         backend.process.send_signal(signal.SIGHUP)
         eventually(lambda: "reload.refused" in backend.log.read_text())
         assert children(backend) == before
         assert backend.is_ready()
+        # One that dies cannot come back; and Ctrl-C, which the terminal tells whoever is just starting too.
+        os.kill(before[0], signal.SIGKILL)
+        eventually(lambda: backend.log.read_text().count("process.died") == 2 and len(children(backend)) == 2)
+        os.killpg(backend.process.pid, signal.SIGINT)
+        assert backend.process.wait(30) == 0
+        assert all(line.startswith("{") and '"trace"' not in line for line in backend.log.read_text().splitlines())
+
+
+def test_a_backend_that_is_just_reloading_can_be_stopped(tmp_path: Path) -> None:
+    path = tmp_path / "voltroot.toml"
+    path.write_text("")
+    with ExitStack() as stack:
+        backend = running(stack, Backend(tmp_path / "backend", ("--processes", "2", "--config", str(path))))
+        silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        path.write_text(f'[ledger]\nurl = "postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/none"\n')
+        assert backend.process is not None
+        backend.process.send_signal(signal.SIGHUP)
+        eventually(lambda: len(children(backend)) == 3)
+        backend.stop()
 
 
 def test_when_the_first_process_is_gone_the_others_go_too(tmp_path: Path) -> None:
@@ -245,6 +273,10 @@ def answers(client: Client) -> bool:
         return client.call("GET", "/ready").status == 200
     except (OSError, http.client.HTTPException):
         return False
+
+
+def reloads(backend: Backend) -> int:
+    return backend.log.read_text().count("configuration.reloaded")
 
 
 def children(backend: Backend) -> list[int]:

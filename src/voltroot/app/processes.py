@@ -8,11 +8,13 @@ import gc
 import logging
 import multiprocessing
 import os
+import queue
 import signal
 import socket
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Sequence
 from multiprocessing.context import SpawnProcess
 
@@ -34,8 +36,8 @@ Load = Callable[[], Config]
 Listeners = Sequence[tuple[socket.socket, str]]
 HTTP, HTTPS, VPKI = "http", "https", "vpki"
 
-# How long a child may take to come up before the next one is replaced.
-READY_WITHIN = 30.0
+# How long a child may take to come up, and how often it is looked whether it has, in seconds.
+READY_WITHIN, LOOKING_PERIOD = 30.0, 0.1
 
 
 def serve(load: Load, listeners: Listeners, ready: Callable[[], None] = lambda: None) -> None:
@@ -63,6 +65,7 @@ def serve(load: Load, listeners: Listeners, ready: Callable[[], None] = lambda: 
         with contextlib.suppress(ValueError, RuntimeError):
             # Only the main thread hears signals.
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, load, reload_tls)
+            hear_hangups()
         async with backend.running(reload_tls), csms.serving():
             # What stands by now stays: without looking through it a certificate takes a tenth less processor time.
             gc.collect()
@@ -78,50 +81,78 @@ def serve(load: Load, listeners: Listeners, ready: Callable[[], None] = lambda: 
 def serve_with(count: int, load: Load, listeners: Listeners) -> None:
     """Serve with many processes until SIGTERM or SIGINT; one that dies is replaced.
 
-    SIGHUP replaces them one after the other, each with the configuration as it is then; no connection is refused.
+    SIGHUP replaces them one after the other, each with the configuration as it is then, unless that one does not come
+    up; no connection is refused.
     """
     wanted: list[int] = []
-    heard = threading.Event()
+    # A signal may come at any moment, and this may be put to at any; setting an Event then waits for ever, now and then.
+    heard: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def hear(number: int, _frame: object) -> None:
         wanted.append(number)
-        heard.set()
+        heard.put(None)
+
+    def is_ending() -> bool:
+        return not {signal.SIGTERM, signal.SIGINT}.isdisjoint(wanted)
+
+    def wait(seconds: float) -> None:
+        with contextlib.suppress(queue.Empty):
+            heard.get(timeout=seconds)
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, hear)
+    hear_hangups()
     with tempfile.TemporaryDirectory(prefix="voltroot-metrics-") as folder:
         # Children read it when they start.
         os.environ[TOGETHER] = folder
         children = [_start(load, listeners) for _ in range(count)]
-        while not {signal.SIGTERM, signal.SIGINT} & set(wanted):
+        while not is_ending():
             if signal.SIGHUP in wanted:
                 wanted.remove(signal.SIGHUP)
-                _replace(children, load, listeners)
+                _replace(children, load, listeners, is_ending)
             for place, child in enumerate(children):
                 if not child.is_alive():
                     log.error("process.died", extra={"exit_code": child.exitcode})
                     # One that cannot start is not started again in a hurry.
-                    heard.wait(1)
+                    wait(1)
                     children[place] = _start(load, listeners)
-            heard.wait(0.2)
-            heard.clear()
+            wait(0.2)
         for child in children:
             child.terminate()
         for child in children:
             child.join()
 
 
-def _replace(children: list[SpawnProcess], load: Load, listeners: Listeners) -> None:
+def hold_hangups() -> None:
+    """Let SIGHUP wait until somebody hears it: one that comes while a backend starts would end it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+
+
+def hear_hangups() -> None:
+    """Hear the SIGHUP that has waited, and those to come."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+
+
+def _replace(children: list[SpawnProcess], load: Load, listeners: Listeners, is_ending: Callable[[], bool]) -> None:
     try:
         logs.configure(load().log.level)
     except Failure as failure:
         log.error("reload.refused", extra={"why": str(failure)})
         return
     for place, child in enumerate(children):
-        spawn = multiprocessing.get_context("spawn")
-        up = spawn.Event()
-        children[place] = _start(load, listeners, up)
-        up.wait(READY_WITHIN)
+        up = multiprocessing.get_context("spawn").Event()
+        successor = _start(load, listeners, up)
+        until = time.monotonic() + READY_WITHIN
+        while not up.wait(LOOKING_PERIOD):
+            if is_ending():
+                children.append(successor)
+                return
+            if not successor.is_alive() or time.monotonic() > until:
+                successor.kill()
+                successor.join()
+                log.error("reload.refused", extra={"why": "a process does not come up with it: the others go on"})
+                return
+        children[place] = successor
         child.terminate()
         child.join()
     log.info("configuration.reloaded")
@@ -129,14 +160,18 @@ def _replace(children: list[SpawnProcess], load: Load, listeners: Listeners) -> 
 
 def _start(load: Load, listeners: Listeners, up: object = None) -> SpawnProcess:
     child = multiprocessing.get_context("spawn").Process(target=_child, args=(load, listeners, up))
+    # A terminal tells everybody of Ctrl-C. A child, which goes on with this mask, hears only what we tell it.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     child.start()
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return child
 
 
 def _child(load: Load, listeners: Listeners, up: threading.Event | None) -> None:
-    logs.configure(load().log.level)
     threading.Thread(target=_follow_parent, daemon=True).start()
+    logs.configure("info")
     try:
+        logs.configure(load().log.level)
         serve(load, listeners, up.set if up is not None else lambda: None)
     except Failure as failure:
         # The parent tries again with another one.

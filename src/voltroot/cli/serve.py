@@ -36,6 +36,7 @@ def serve(config: Path | None, data: str | None, **options: str | int | None) ->
 
     Standard output says what is where; the log goes to standard error, a JSON object a line.
     """
+    processes.hold_hangups()
     load = partial(load_config, config, data, **options)
     loaded = load()
     logs.configure(loaded.log.level)
