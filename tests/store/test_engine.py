@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import Engine, inspect, text
 
 import postgres
 from voltroot.errors import Malformed, Unavailable
-from voltroot.store.engine import migrate, open_engine, reading, sqlite_url
+from voltroot.store.engine import ATTEMPTS, migrate, open_engine, reading, retried, sqlite_url, writing
 from voltroot.store.tables import metadata
 from world import World
 
@@ -61,3 +61,20 @@ def test_a_server_that_is_not_there_is_unavailable_and_its_password_is_not_told(
     with pytest.raises(Unavailable) as refused:
         migrate(engine)
     assert "sesame" not in str(refused.value)
+
+
+def test_a_database_that_asks_to_try_again_and_again_is_unavailable() -> None:
+    class Deadlocked:
+        tried = 0
+
+        @retried
+        def write(self, engine: Engine) -> None:
+            self.tried += 1
+            with writing(engine) as connection:
+                connection.execute(text("DO $$ BEGIN RAISE EXCEPTION 'deadlock' USING errcode = '40P01'; END $$"))
+
+    deadlocked, engine = Deadlocked(), open_engine(postgres.cluster().address("postgres"))
+    with pytest.raises(Unavailable, match="too busy: deadlock"):
+        deadlocked.write(engine)
+    assert deadlocked.tried == ATTEMPTS
+    engine.dispose()

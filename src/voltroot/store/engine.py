@@ -94,17 +94,19 @@ def reached() -> Iterator[None]:
 
 
 def retried(method: Callable[Concatenate[Self, P], R]) -> Callable[Concatenate[Self, P], R]:
-    """Run a method that is one transaction again where the database asks for it."""
+    """Run a method that is one transaction again where the database asks for it; Unavailable where it does not stop."""
 
     @functools.wraps(method)
     def attempt(self: Self, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        for _ in range(ATTEMPTS - 1):
+        for left in reversed(range(ATTEMPTS)):
             try:
                 return method(self, *args, **kwargs)
             except DBAPIError as error:
                 if _sqlstate(error) not in AGAIN:
                     raise
-        return method(self, *args, **kwargs)
+                if not left:
+                    raise Unavailable(f"the ledger's database is too busy: {error.orig}") from error
+        raise AssertionError("the last attempt returns or raises")
 
     return attempt
 
