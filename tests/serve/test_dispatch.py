@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -70,12 +73,12 @@ class Counted(SqlPresence):
     """Presence that counts its transactions, and is away where a test says so."""
 
     settled = 0
-    away = False
+    away: Exception | None = None
 
     def settle(self, holder: int, arrived: Sequence[Arrival], left: Sequence[str]) -> None:
         self.settled += 1
-        if self.away:
-            raise Unavailable("the database is away")
+        if self.away is not None:
+            raise self.away
         super().settle(holder, arrived, left)
 
 
@@ -169,13 +172,14 @@ def test_a_station_that_another_process_has_or_nobody_knows_any_more_is_let_go(p
     asyncio.run(story())
 
 
-def test_what_the_database_did_not_take_is_told_again(process: Process) -> None:
+@pytest.mark.parametrize("fault", [Unavailable("the database is away"), RuntimeError("a bug")], ids=["away", "bug"])
+def test_what_the_database_did_not_take_is_told_again(process: Process, fault: Exception) -> None:
     async def story() -> None:
         async with process.dispatch.running():
-            process.presence.away = True
+            process.presence.away = fault
             process.stations.open(Link("CS1"))
             await until(lambda: process.presence.settled >= 2)
-            process.presence.away = False
+            process.presence.away = None
             await until(lambda: process.connected() == ["CS1"])
 
     register(process, "CS1")
@@ -198,5 +202,30 @@ def test_an_operation_whose_station_has_just_gone_is_given_back(process: Process
     asyncio.run(story())
 
 
-def ask(process: Process) -> None:
-    process.operations.ask(wishes.learn(), Selection(("CS1",)), NOBODY, at_once=1)
+def test_an_operation_that_was_just_taken_when_the_process_ends_is_given_back(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken, claim = threading.Event(), process.operations.claim
+
+    def slowly(holder: int, most: int) -> list[Operation]:
+        if found := claim(holder, most):
+            taken.set()
+            time.sleep(0.2)
+        return found
+
+    async def story() -> None:
+        async with process.dispatch.running():
+            process.stations.open(Link("CS1"))
+            await until(lambda: process.connected() == ["CS1"])
+            ask(process, patience=timedelta(hours=1))
+            await until(taken.is_set)
+            process.stations.here = False
+
+    monkeypatch.setattr(process.operations, "claim", slowly)
+    register(process, "CS1")
+    asyncio.run(story())
+    assert process.operations.operation(1).state is OperationState.WAITING
+
+
+def ask(process: Process, patience: timedelta | None = None) -> None:
+    process.operations.ask(wishes.learn(), Selection(("CS1",)), NOBODY, at_once=1, patience=patience)

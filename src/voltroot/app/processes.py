@@ -85,7 +85,7 @@ def serve_with(count: int, load: Load, listeners: Listeners) -> None:
     up; no connection is refused.
     """
     wanted: list[int] = []
-    # A signal may come at any moment, and this may be put to at any; setting an Event then waits for ever, now and then.
+    # A signal may come at any moment, and this may be put to at any; to set an Event may then take for ever.
     heard: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def hear(number: int, _frame: object) -> None:

@@ -150,6 +150,7 @@ class Dispatch:
         self._told_all = asyncio.Event()
         self._busy: set[asyncio.Task[None]] = set()
         self._ending: set[asyncio.Task[None]] = set()
+        self._is_ending = False
         self._stopping = threading.Event()
 
     @contextlib.asynccontextmanager
@@ -165,7 +166,10 @@ class Dispatch:
         try:
             yield
         finally:
-            looking.cancel()
+            # Not cancelled: what it is just taking would be nobody's.
+            self._is_ending = True
+            self._awake.set()
+            await looking
             if self._busy:
                 await asyncio.wait(self._busy, timeout=END_WITHIN)
             self._stopping.set()
@@ -237,6 +241,8 @@ class Dispatch:
     async def _keep_looking(self) -> None:
         while True:
             await self._awake.wait()
+            if self._is_ending:
+                return
             self._awake.clear()
             try:
                 await self._tell()
@@ -267,7 +273,7 @@ class Dispatch:
         self._told_at, holder = loop.time(), self._holder
         try:
             await asyncio.to_thread(self._presence.settle, holder, came, left)
-        except Failure:
+        except BaseException:
             self._has_changed = True
             raise
         if holder != self._holder:
