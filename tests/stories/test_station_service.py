@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 import subprocess
 import threading
 import time
@@ -93,6 +94,16 @@ def test_a_key_made_in_a_tpm_over_mqtt_is_certified_and_used_for_tls(
             assert NAME in said
         for path in [path for place in (folder, tpm.folder) for path in place.rglob("*") if path.is_file()]:
             assert not holds_key_of(path.read_bytes(), leaf.public_key), path
+
+
+def test_a_station_ends_in_time_though_its_authority_does_not_answer(broker: Mosquitto, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings = f'authority.api = "http://127.0.0.1:{silent.getsockname()[1]}"\njosev.forward = "authority"'
+        with running(tmp_path / "station", broker.address, settings), broker.line() as line:
+            josev = JosevClient(line)
+            started(line)
+            for _ in range(2):
+                josev.generate_csr(CertificateType.V2G, NAME, "Example", "DE")
 
 
 def handshake(info: wire.CertificateInfo, location: Path | None, folder: Path, version: str) -> str:

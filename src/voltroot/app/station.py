@@ -7,7 +7,6 @@ import queue
 import signal
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import cached_property, partial
 from pathlib import Path
@@ -45,6 +44,8 @@ from voltroot.store.certdir import CertificateFolder, Layout
 log = logging.getLogger("voltroot")
 
 UPKEEP = 60.0  # seconds between looks at what others have changed, and at garbage
+WAITING = 100  # requests for an authority that is away
+LEAVE = 2.0  # seconds that are left to it when the station ends
 
 
 class StationMachine:
@@ -60,6 +61,8 @@ class StationMachine:
         self._password = read_secret(table.key_password_file)
         # A signal may come at any moment, and this may be put to at any.
         self._stopping: queue.SimpleQueue[None] = queue.SimpleQueue()
+        # What Josev wants of the authority; None is the end.
+        self._requests: queue.SimpleQueue[str | None] = queue.SimpleQueue()
 
     @cached_property
     def store(self) -> CertificateFolder:
@@ -125,6 +128,8 @@ class StationMachine:
         self._listen_to_signals()
         if self.csms is not None:
             self.csms.start()
+        forwarding = threading.Thread(target=self._forward, name="authority", daemon=True)
+        forwarding.start()
         for worker in workers:
             worker.start()
         if apis:
@@ -138,6 +143,8 @@ class StationMachine:
         line.stop()
         if self.csms is not None:
             self.csms.stop()
+        self._requests.put(None)
+        forwarding.join(LEAVE)
         log.info("station.stopped")
 
     def stop(self) -> None:
@@ -185,13 +192,15 @@ class StationMachine:
         match self.config.josev.forward:
             case "csms" if self.csms is not None:
                 self.csms.forward(csr)
+            case "authority" if self._requests.qsize() < WAITING:
+                self._requests.put(csr)
             case "authority":
-                self._authority.submit(self._certify_for_josev, csr)
+                log.warning("certificate.not_forwarded", extra={"why": f"{WAITING} requests wait for the authority"})
 
-    @cached_property
-    def _authority(self) -> ThreadPoolExecutor:
-        """A thread of its own: Josev waits for its answers, and the authority may be away."""
-        return ThreadPoolExecutor(1, "authority")
+    def _forward(self) -> None:
+        """Pass on what waits, in a thread of its own: Josev waits for its answers, and the authority may be away."""
+        while (csr := self._requests.get()) is not None:
+            self._certify_for_josev(csr)
 
     def _certify_for_josev(self, csr: str) -> None:
         try:

@@ -33,6 +33,7 @@ from voltroot.pki.lists import Crl
 from voltroot.pki.ports import Clock, Keyring
 from voltroot.pki.profiles import Edition
 from voltroot.pki.suites import Signer
+from voltroot.store.certdir.changes import make_folder, sync
 
 EDITIONS = {"2": Edition.ISO15118_2, "20": Edition.ISO15118_20}
 
@@ -297,11 +298,16 @@ def _certificates(text: str) -> list[Certificate]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Replace a file whole or not at all, readable by its owner only."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(temporary).replace(path)
+    """Replace a file whole or not at all, readable by its owner only; it is on the disk when this returns."""
+    make_folder(path.parent)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync(path.parent)
