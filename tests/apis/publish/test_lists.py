@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx2 as httpx
 import pytest
@@ -196,3 +196,22 @@ def _without_key(world: World, slug: str) -> None:
     with writing(world.engine) as connection:
         connection.execute(update(credentials).where(credentials.c.slug == slug).values(key=None))
     world.issuers.reload()
+
+
+def test_what_a_clock_that_was_ahead_has_signed_is_signed_again(publishing: Publishing, client: httpx.Client) -> None:
+    world = publishing.world
+    entry = world.issue("SECC_2", "secc001")
+    (place,) = entry.read().crl_addresses
+    octets = request(cert_id(world.issuers.standing().cas[entry.issuer or 0].certificate, entry.serial))
+
+    def begins() -> list[datetime]:
+        answer = pyca.load_der_ocsp_response(ask_post(client, octets).content)
+        return [fetch_crl(client, place).last_update_utc, answer.this_update_utc]
+
+    world.clock.turn(hours=1)
+    assert max(begins()) > datetime.now(UTC)
+    world.clock.turn(hours=-1)
+    assert max(begins()) <= datetime.now(UTC)
+    made = publishing.signatures
+    begins()
+    assert publishing.signatures == made

@@ -128,6 +128,8 @@ def test_a_caller_is_known_by_its_certificate_which_is_judged() -> None:
     assert "not in force" in admitted(door, "203.0.113.9", "", named), "an old CRL proves nothing any more"
     door = Door([caller], clock, Clients(cas))
     assert "expired" in admitted(door, "203.0.113.9", "", short)
+    clock.turn(days=-3)
+    assert admitted(door, "203.0.113.9", "", short) == "ulsan", "what a clock that was ahead has judged is judged again"
 
 
 def test_a_caller_may_be_known_by_both() -> None:

@@ -24,10 +24,11 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class KeptAnswer(Answer):
     """An answer for all who ask the same: true at ``revision``, signed by ``delegate`` (the serial number of its
-    certificate), to be signed again from ``renew_at`` on."""
+    certificate), to be signed again from ``renew_at`` on, and before ``made_at``: then the clock was ahead."""
 
     revision: int
     delegate: int
+    made_at: datetime
     renew_at: datetime
 
 
@@ -43,7 +44,7 @@ class Answers:
         """Return the answer to a request unless it is due; whether it is still true, its revision tells."""
         with self._lock:
             answer = self._kept.get(request)
-            if answer is None or moment >= answer.renew_at:
+            if answer is None or not answer.made_at <= moment < answer.renew_at:
                 return None
             self._kept.move_to_end(request)
             return answer

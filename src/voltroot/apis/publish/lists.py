@@ -94,7 +94,7 @@ class Lists:
         began = self._now()
         self._collect(shelf, issuer, revision)
         last, lines = shelf.signed.get(shard), shelf.lines(shard)
-        if last is None or last.lines != len(lines) or began >= last.renew_at:
+        if last is None or last.lines != len(lines) or last.is_due(began):
             last = self._sign(shelf, issuer, shard, lines)
         ended = self._now()
         rest = min((ended - began - QUICK) / WORK, self._settings.longest_rest)
@@ -128,5 +128,12 @@ class Lists:
         published = cacheable(signed, this_update, next_update, self._settings.crl_age)
         renew_at = this_update + self._settings.crl_life / 3
         return SignedList(
-            published, len(lines), shelf.revision, this_update, timedelta(0), renew_at=renew_at, next_update=next_update
+            published=published,
+            lines=len(lines),
+            revision=shelf.revision,
+            checked_at=this_update,
+            rest=timedelta(0),
+            made_at=this_update.replace(microsecond=0),
+            renew_at=renew_at,
+            next_update=next_update,
         )

@@ -123,7 +123,7 @@ class Responder:
             return Answer(uncacheable(signed), says)
         published = cacheable(signed, this_update, next_update, settings.ocsp_age)
         renew_at = this_update + (next_update - this_update) / 2
-        return KeptAnswer(published, says, revision, certificate.serial, renew_at)
+        return KeptAnswer(published, says, revision, certificate.serial, this_update, renew_at)
 
 
 def _delegate(family: Family, record: Mapping[int, Entry], moment: datetime) -> Delegate:

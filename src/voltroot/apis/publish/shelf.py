@@ -22,6 +22,7 @@ class SignedList:
     revision: int
     checked_at: datetime
     rest: timedelta
+    made_at: datetime
     renew_at: datetime
     next_update: datetime
 
@@ -29,7 +30,11 @@ class SignedList:
         """Whether it needs nothing."""
         # The age is negative where the clock was set back: that is no rest.
         rests = timedelta(0) <= moment - self.checked_at < self.rest
-        return moment < self.renew_at and (revision == self.revision or rests)
+        return not self.is_due(moment) and (revision == self.revision or rests)
+
+    def is_due(self, moment: datetime) -> bool:
+        """Whether it is to be signed again: from a part of its life on, and where the clock was ahead when it was."""
+        return not self.made_at <= moment < self.renew_at
 
 
 @dataclass(slots=True)

@@ -146,7 +146,7 @@ class Door:
     def _judgement(self, shown: Certificate) -> str | None:
         moment = self.now()
         believed = self._judged.get(shown.der)
-        if believed is None or moment >= believed[0]:
+        if believed is None or not believed[0] - BELIEVED <= moment < believed[0]:
             if len(self._judged) >= MOST:
                 self._judged.clear()
             try:
