@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnProcess
 
 import uvloop
@@ -160,6 +161,8 @@ def _replace(children: list[SpawnProcess], load: Load, listeners: Listeners, is_
 
 def _start(load: Load, listeners: Listeners, up: object = None) -> SpawnProcess:
     child = multiprocessing.get_context("spawn").Process(target=_child, args=(load, listeners, up))
+    # Starting it ends with hearing Ctrl-C again.
+    resource_tracker.ensure_running()
     # A terminal tells everybody of Ctrl-C. A child, which goes on with this mask, hears only what we tell it.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     child.start()
