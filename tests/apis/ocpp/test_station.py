@@ -26,6 +26,7 @@ from pathing import DAY, alternative, dns, make
 from secret_search import holds_key_of
 from stations import OCPP_2_0_1, OCPP_2_1, PASSWORD, certificates, from_factory
 from voltroot.actors.station.ports import CaKind, LeafKind
+from voltroot.actors.station.signings import Signings
 from voltroot.actors.station.variables import Place
 from voltroot.apis.ocpp.station import wire
 from voltroot.apis.ocpp.station.server import PLAIN
@@ -444,6 +445,20 @@ def test_TC_A_23_a_request_is_sent_again_after_a_wait_that_doubles(csms: RawCsms
     assert second["csr"] != first["csr"]
     assert signed(station, second, csms.sign(second["csr"])) == ACCEPTED
     assert signed(station, first, csms.sign(first["csr"]))["status"] in ("Accepted", "Rejected")
+
+
+def test_a_request_that_could_not_be_noted_as_sent_is_sent_nevertheless(
+    station: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes, sent = iter([Unavailable("the disk is full")]), Signings.sent
+
+    def noted(self: Signings, asked: Any) -> Any:
+        for failure in outcomes:
+            raise failure
+        return sent(self, asked)
+
+    monkeypatch.setattr(Signings, "sent", noted)
+    assert trigger(station, "SignChargingStationCertificate")["csr"]
 
 
 def test_A03_FR_02_certificates_are_renewed_before_they_end(csms: RawCsms, tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from voltroot.ocppj.frames import Payload
 
 log = logging.getLogger("voltroot")
 
+AFTER_A_FAULT = 2.0  # seconds: the disk may have room again
+
 INVALID = "InvalidChargingStationCertificate"
 DEVICE_AGAIN = 10.0  # seconds until a device that was away is asked for a key once more
 
@@ -92,7 +94,12 @@ class Signing:
             self._next[asked.request] = math.inf
             if asked.sent and self._signings.patience(asked) is None:
                 continue
-            await self._send(link, await self._turn.take(self._signings.sent, asked))
+            try:
+                sent = await self._turn.take(self._signings.sent, asked)
+            except BaseException:
+                self._next[asked.request] = time.monotonic() + AFTER_A_FAULT
+                raise
+            await self._send(link, sent)
 
     async def take(self, payload: Payload) -> tuple[Payload, Taken]:
         """Answer CertificateSigned."""
