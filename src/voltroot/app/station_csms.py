@@ -28,7 +28,7 @@ from voltroot.app.config import read_secret
 from voltroot.app.pemfiles import read_certificates
 from voltroot.app.station_calling import Calling
 from voltroot.app.station_config import StationConfig
-from voltroot.errors import Malformed, Refused, Unavailable
+from voltroot.errors import Failure, Malformed, Refused, Unavailable
 from voltroot.ocppj.frames import Payload
 from voltroot.pki.certificates import Certificate
 from voltroot.pki.ports import Keyring
@@ -175,8 +175,13 @@ class StationCsms:
             raise Unavailable(why) from error
 
     async def _forwarded(self, csr: str) -> None:
-        kind, name, key = await self.server.turn.take(lambda: self._applications().read(csr))
-        await self.server.signing.adopt(kind, name, csr, key)
+        try:
+            kind, name, key = await self.server.turn.take(lambda: self._applications().read(csr))
+            await self.server.signing.adopt(kind, name, csr, key)
+        except Failure as failure:
+            # Josev has had its answer; nobody else would hear of it.
+            log.warning("certificate.not_forwarded", extra={"why": str(failure)})
+            return
         self.server.telling.wake.set()
 
     def _open_door(self) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import itertools
+import logging
 import socket
 import ssl
 import time
@@ -24,7 +25,7 @@ from ocsp_requests import cert_id
 from ocsp_requests import request as ocsp_request
 from pathing import DAY, alternative, dns, make
 from secret_search import holds_key_of
-from stations import OCPP_2_0_1, OCPP_2_1, PASSWORD, certificates, from_factory
+from stations import OCPP_2_0_1, OCPP_2_1, PASSWORD, certificates, from_factory, signing_request
 from voltroot.actors.station.ports import CaKind, LeafKind
 from voltroot.actors.station.signings import Signings
 from voltroot.actors.station.variables import Place
@@ -1019,3 +1020,16 @@ def test_TC_M_09_30_31_a_CSMS_root_takes_over_from_the_one_that_signed_it(csms: 
         assert deletion["status"] == "Failed", "it is the last one"
     with running.run():
         csms.accept_booted(port)
+
+
+def test_what_josev_asked_for_and_no_csms_can_be_asked_for_is_told(
+    csms: RawCsms, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "voltroot")
+    port = csms.listen(2)
+    foreign, _ = signing_request("SECC1")
+    with made(csms, tmp_path, port).run() as machine:
+        csms.accept_booted(port)
+        assert machine.csms is not None
+        machine.csms.forward(foreign)
+        eventually(lambda: "certificate.not_forwarded" in caplog.messages)

@@ -160,7 +160,7 @@ def _role(case: Case) -> str | None:
     if not found and case.edition in case.use.dc_optional:
         return _role_without_dc(case)
     right = found == wanted if case.edition is _2 else any(dc.endswith(wanted) for dc in found)
-    return None if right else f"its DC is {' and '.join(found) or 'absent'}, that of the role {' or '.join(wanted)}"
+    return None if right else f"its DC is {' and '.join(found) or 'absent'}, the role's is {' or '.join(wanted)}"
 
 
 def _role_without_dc(case: Case) -> str | None:
