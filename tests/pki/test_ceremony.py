@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from voltroot.errors import Failure, Refused
+from voltroot.keys.software import SoftwareKeyring
 from voltroot.pki import suites
 from voltroot.pki.ceremony import slots
 from voltroot.pki.chains import Verdict, judge
@@ -79,6 +80,18 @@ def test_the_tls_certificate_follows_its_hosts_and_its_age(world: World) -> None
     assert first.entry.read().alternative_names == ("localhost", "127.0.0.1")
     assert world.ceremony.tls_server(["localhost", "127.0.0.1"]) == first
     assert world.ceremony.tls_server(["pki.example"]) != first
+
+
+def test_backends_on_one_ledger_have_tls_certificates_with_keys_and_names_of_their_own(
+    world: World, tmp_path: Path
+) -> None:
+    here, there = (SoftwareKeyring(tmp_path / name) for name in ("here", "there"))
+    asked = [(["pki.example"], here), (["pki.example"], there), (["other.example"], there)]
+    made = [world.ceremony.tls_server(*each) for each in asked]
+    assert len({each.entry.number for each in made}) == len(asked)
+    assert [world.ceremony.tls_server(*each) for each in asked] == made
+    world.clock.turn(days=61)
+    assert not {each.entry.number for each in made} & {world.ceremony.tls_server(*each).entry.number for each in asked}
 
 
 def fresh(tmp_path: Path) -> World:

@@ -128,14 +128,16 @@ class Ceremony:
     ) -> Credential:
         """Return a TLS certificate of the backend's own for the given host names and addresses, renewed where due.
 
-        Its key is made in ``keyring``, if that is to be another one.
+        Its key is in ``keyring``, if that is to be another one. Other backends on the same ledger may have certificates
+        of their own, with keys that are not here and for other names.
         """
         row = self._profiles[profile]
         label = TLS if profile == "TLS_SERVER" else slug(row, suite)
-        newest = self._authority.issuers.standing().newest.get(label)
-        if newest is None or self._due(label) or newest.entry.read().alternative_names != tuple(hosts):
-            return self._make_service(TLS, label, row, suite, hosts[0], hosts=hosts, keyring=keyring)
-        return newest
+        keys = set((keyring or self._keyring).labels())
+        every = reversed(self._authority.issuers.standing().credentials)
+        own = (each for each in every if each.label == label and each.key in keys and not self._is_old(each))
+        fit = next((each for each in own if each.entry.read().alternative_names == tuple(hosts)), None)
+        return fit or self._make_service(TLS, label, row, suite, hosts[0], hosts=hosts, keyring=keyring)
 
     def take_in(self, label: str, chain: Sequence[Certificate], key: str | None) -> Credential:
         """Put a CA from elsewhere in a slot's place: its certificate first, those above it after, the root last.
@@ -234,7 +236,11 @@ class Ceremony:
 
     def _due(self, label: str) -> bool:
         credential = self._authority.issuers.standing().newest.get(label)
-        if credential is None or credential.entry.state is not State.VALID:
+        return credential is None or self._is_old(credential)
+
+    def _is_old(self, credential: Credential) -> bool:
+        """Whether it is revoked or in the last third of its life."""
+        if credential.entry.state is not State.VALID:
             return True
         entry = credential.entry
         return self._now() > entry.not_after - (entry.not_after - entry.not_before) / 3
