@@ -147,6 +147,8 @@ def test_a_reload_with_a_mistake_changes_nothing(tmp_path: Path, mistake: str) -
     with ExitStack() as stack:
         backend = running(stack, Backend(tmp_path / "backend", ("--processes", "2", "--config", str(path))))
         before = children(backend)
+        # One that is up answers for both; the other may still have to read its configuration.
+        eventually(lambda: all(map(hears_hangups, before)))
         path.write_text(mistake)
         assert backend.process is not None
         backend.process.send_signal(signal.SIGHUP)
@@ -284,6 +286,12 @@ def children(backend: Backend) -> list[int]:
     assert backend.process is not None
     pids = Path(f"/proc/{backend.process.pid}/task/{backend.process.pid}/children").read_text().split()
     return [pid for pid in map(int, pids) if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
+
+
+def hears_hangups(pid: int) -> bool:
+    """Whether a process has come so far that it takes SIGHUP, the first of signals."""
+    (blocked,) = re.findall(r"SigBlk:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())
+    return not int(blocked, 16) & 1
 
 
 def eventually(is_so: Callable[[], bool], seconds: float = 30) -> None:

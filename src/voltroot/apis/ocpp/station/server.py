@@ -272,9 +272,11 @@ class Server:
 
     async def _begin(self, link: Link, orders: Sequence[Order]) -> None:
         await self.signing.promise(orders)
-        # Not with all else that waits: it was asked for, and may be so while the station is not accepted yet.
-        await self.signing.send(link)
-        self.telling.wake.set()
+        try:
+            # Not with all else that waits: it was asked for, and may be so while the station is not accepted yet.
+            await self.signing.send(link)
+        finally:
+            self.telling.wake.set()
 
     async def _look(self) -> None:
         self.telling.wake.set()
