@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import resource
 from collections.abc import Sequence
 from typing import Any
@@ -20,6 +21,7 @@ M_MMAP_THRESHOLD = -3  # malloc.h of glibc
 # costs these; on the heap, where glibc moves buffers once it has seen one freed, it costs what lay there before.
 OWN_MAPPING = 1 << 17
 MANY = 200  # connections: opening them leaves holes in memory
+MOST = 10_000  # that are opened before it is given back, however busy it is
 
 
 class Record(Handshake):
@@ -86,7 +88,6 @@ class Upkeep:
     async def run(self, servers: Sequence[Server]) -> None:
         """Look after the connections until this is cancelled."""
         loop, opened = asyncio.get_running_loop(), 0
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         while True:
             await asyncio.sleep(min(PING_EVERY, PING_WITHIN) / 10)
             for server in servers:
@@ -94,7 +95,14 @@ class Upkeep:
                     assert isinstance(connection, Connection)
                     connection.look_after(loop.time())
             calm, opened, self._opened = self._opened == 0, opened + self._opened, 0
-            if calm and opened >= MANY and trim is not None:
+            if opened >= (MANY if calm else MOST):
                 # The storm is over: what only the openings needed goes back to the system.
                 opened = 0
-                await asyncio.to_thread(trim, 0)
+                await asyncio.to_thread(_give_back)
+
+
+def _give_back() -> None:
+    gc.collect()
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):
+        libc.malloc_trim(0)
