@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -45,7 +44,6 @@ def places(report: dict[str, Any], *labels: str) -> set[tuple[Any, ...]]:
     return {tuple(figure[label] for label in labels) for figure in report["figures"]}
 
 
-@pytest.mark.skipif(shutil.which("cfssl") is None, reason="golang-cfssl is not installed")
 def test_issuing_is_measured_beside_cfssl_and_the_floor() -> None:
     report = measured("issue", *SMALL)
     assert {system for (system,) in places(report, "system")} == {
