@@ -27,7 +27,7 @@ def test_no_answer_on_a_kept_connection_waits_for_an_acknowledgement(backend: Ba
 
 
 @pytest.mark.parametrize(
-    "door, port, path",
+    ("door", "port", "path"),
     [
         ("pnc", "port", "/api/v2/cpo/seccCertByCsr"),
         ("vpki", "vpki_port", "/api/v1/prov/issue"),
