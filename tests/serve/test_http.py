@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Iterator
 
@@ -37,3 +38,13 @@ def address() -> Iterator[str]:
 def test_nobody_calls_by_another_address_because_a_header_says_so(address: str) -> None:
     said = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
     assert httpx.get(address, headers=said, trust_env=False).text == "http 127.0.0.1"
+
+
+def test_a_station_that_calls_the_wrong_port_is_told_from_the_log(
+    address: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    wanted = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    assert httpx.get(address, headers=wanted, trust_env=False).status_code == 200
+    assert [(each.message, getattr(each, "why", "")) for each in caplog.records if each.levelno >= logging.WARNING] == [
+        ("upgrade.ignored", "no WebSocket is spoken here: stations call the ports of [csms]")
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 import ssl
@@ -15,6 +16,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from voltroot.errors import Unavailable
 from voltroot.serve.tls import Handshake, Renewed, Tls
+
+log = logging.getLogger("voltroot")
 
 # How long a connection that was accepted when the stop came has to say what it wants, in seconds.
 GRACE = 0.3
@@ -129,7 +132,7 @@ def _context(tls: Tls) -> ssl.SSLContext:
 
 
 class _Protocol(HttpToolsProtocol):
-    """Puts the client's certificate into the state of each request's scope."""
+    """Puts the client's certificate into the state of each request's scope, and says what a lost station needs."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # TCP only
         """Look at a new connection."""
@@ -138,6 +141,10 @@ class _Protocol(HttpToolsProtocol):
         certificate = tls.getpeercert(binary_form=True) if tls is not None else None
         if certificate is not None:
             self.app_state = {**self.app_state, "peer_certificate": certificate}
+
+    def _unsupported_upgrade_warning(self) -> None:
+        # The library's own words ask for a package that would change nothing.
+        log.warning("upgrade.ignored", extra={"why": "no WebSocket is spoken here: stations call the ports of [csms]"})
 
 
 class _Server(uvicorn.Server):
