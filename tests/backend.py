@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import random
@@ -12,16 +13,19 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+import logs
+
 VOLTROOT = Path(sys.executable).with_name("voltroot")
 
 # Below the ports that clients get: what they leave in TIME_WAIT is never in the way of a backend that comes back.
-PORTS = range(20_000, 32_000)
+# Above are those that Voltroot chooses by itself for a demonstration or a benchmark.
+PORTS = range(16_000, 26_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +159,11 @@ class Backend:
 
     def faults(self) -> list[str]:
         """The lines of its log that are errors, have a trace, or are none of ours."""
-        lines = self.log.read_text().splitlines()
-        return [line for line in lines if not line.startswith("{") or '"trace"' in line or '"level": "error"' in line]
+        return logs.faults(self.log)
+
+    def events(self, name: str = "") -> list[dict[str, Any]]:
+        """The events in its log, or those of one name."""
+        return logs.events(self.log, name)
 
     def call(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Answer:
         """Ask on a connection of its own."""
@@ -199,15 +206,27 @@ def configured(folder: Path, url: str, base: str = "") -> tuple[str, ...]:
     return ("--config", str(path))
 
 
+def _own_ports() -> Iterator[int]:
+    """Yield every other port of this test process's share, for ever: some programs take the one after theirs too."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    width = len(PORTS) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    share = PORTS[number * width : (number + 1) * width : 2]
+    begin = random.randrange(len(share))
+    return itertools.cycle([*share[begin:], *share[:begin]])
+
+
+_PORTS = _own_ports()
+
+
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    while True:
-        port = random.choice(PORTS)
+    """Return a port that nobody listens on, and that nobody else is given soon, here or in another test process."""
+    for port in _PORTS:
         try:
             socket.create_server(("127.0.0.1", port)).close()
         except OSError:
             continue
         return port
+    raise AssertionError("ports never end")
 
 
 def run(*command: str | Path, cwd: Path | None = None, ok: Sequence[int] = (0,)) -> str:

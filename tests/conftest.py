@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,12 @@ from world import World
 # How long an example takes says how busy the machine is.
 settings.register_profile("voltroot", deadline=None)
 settings.load_profile("voltroot")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """One worker more than there are processors: many stories wait, for a lease to end or a process to start."""
+    return (yield) + 1
 
 
 @pytest.fixture

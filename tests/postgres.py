@@ -6,7 +6,6 @@ import atexit
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,6 +15,8 @@ from itertools import count
 from pathlib import Path
 
 import psycopg
+
+from backend import free_port
 
 BINARIES = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/usr/lib/postgresql/bin"))
 
@@ -76,9 +77,7 @@ def new_cluster() -> Cluster:
         shutil.chown(folder, "postgres", "postgres")
     initdb = [BINARIES / "initdb", "-D", folder / "data", "-U", "postgres", "--auth=trust", "-E", "UTF8", "--no-sync"]
     subprocess.run(initdb, **_user(), check=True, capture_output=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    made = Cluster(folder, port)
+    made = Cluster(folder, free_port())
     made.start()
     return made
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import time
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+import logs
 from backend import VOLTROOT
 
 
@@ -61,9 +61,7 @@ class Program:
     def stop(self) -> None:
         """End it as an administrator does: it must go without a fault, and have had none before."""
         assert self._end(signal.SIGTERM) == 0, self.log.read_text()
-        lines = self.log.read_text().splitlines()
-        faults = [line for line in lines if not line.startswith("{") or '"trace"' in line or '"level": "error"' in line]
-        assert faults == []
+        assert logs.faults(self.log) == []
 
     def kill(self) -> None:
         """End it as a power cut does."""
@@ -76,9 +74,7 @@ class Program:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """The lines of its log about something."""
-        lines = self.log.read_text().splitlines() if self.log.exists() else []
-        told = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
-        return [each for each in told if each["event"] == name]
+        return logs.events(self.log, name)
 
     def _end(self, number: signal.Signals) -> int:
         process, self.process = self.process, None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import time
 from operator import attrgetter
@@ -49,5 +48,5 @@ def test_who_goes_within_a_request_is_noted_as_that_and_is_no_fault_of_ours(
 
 
 def _told(backend: Backend, door: str) -> list[dict[str, str]]:
-    lines = (json.loads(line) for line in backend.log.read_text().splitlines() if "within the request" in line)
-    return [line for line in lines if line["door"] == door]
+    refused = backend.events("request.refused")
+    return [each for each in refused if each["door"] == door and "ended within the request" in each["why"]]

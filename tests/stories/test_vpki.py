@@ -90,8 +90,7 @@ class Plants:
 
     def log(self, event: str) -> list[str]:
         """The reasons that the log has for an event."""
-        lines = [json.loads(line) for line in self.backend.log.read_text().splitlines()]
-        return [line["why"] for line in lines if line["event"] == event]
+        return [each["why"] for each in self.backend.events(event)]
 
     def logged(self, event: str, words: str) -> bool:
         """Whether the log says so, now or soon."""

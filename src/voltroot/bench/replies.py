@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 
@@ -11,6 +10,7 @@ from voltroot.actors.station.ports import LeafKind
 from voltroot.actors.station.station import Station
 from voltroot.apis.everest.client import Client
 from voltroot.apis.everest.server import Server, Settings
+from voltroot.bench import servers
 from voltroot.bench.report import Figures
 from voltroot.errors import Unavailable
 from voltroot.serve.broker import embedded
@@ -23,7 +23,7 @@ PATIENCE = 5.0  # seconds
 
 def measure(station: Station, callers: int, seconds: float) -> Figures:
     """Have so many callers ask for the certificate, each again as soon as it is answered."""
-    port = _free_port()
+    port = servers.free_port()
     own, theirs = (Line(Broker("127.0.0.1", port)) for _ in range(2))
     worker = Worker(own, Server(station, Settings(heartbeat_ms=0)))
     client = Client(theirs, Settings().module)
@@ -59,9 +59,3 @@ def _asked(client: Client, callers: int, seconds: float) -> Figures:
     if not answered:
         raise Unavailable("the station's answers are wrong")
     return {"replies_per_s": len(answered) / (time.perf_counter() - began)}
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port

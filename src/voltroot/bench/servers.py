@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import os
 import pwd
 import random
@@ -12,15 +13,17 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from voltroot.errors import Unavailable
 
-# Below the ports that clients get: what they leave in TIME_WAIT is never in the way.
-PORTS = range(20_000, 32_000)
+# Below the ports that clients get: what they leave in TIME_WAIT is never in the way. Two runs begin at different ones.
+PORTS = range(26_000, 32_000)
+_BEGIN = random.randrange(len(PORTS))  # noqa: S311 -- no secret
+_PORTS: Iterator[int] = itertools.cycle([*PORTS[_BEGIN:], *PORTS[:_BEGIN]])
 POSTGRESQL = Path("/usr/lib/postgresql")
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 
@@ -111,11 +114,8 @@ def answers(port: int, method: str, path: str, body: bytes | None = None) -> boo
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    while True:
-        port = random.choice(PORTS)  # noqa: S311 -- no secret
-        if not listens(port):
-            return port
+    """Return a port that nobody listens on, and not the same again."""
+    return next(port for port in _PORTS if not listens(port))
 
 
 def listens(port: int) -> bool:

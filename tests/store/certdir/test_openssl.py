@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from backend import free_port
 from charging import LONG, Charger, pem
 from pathing import NOW, make
 from voltroot.actors.station.outcomes import DeleteStatus, InstallStatus, Listing
@@ -171,9 +171,7 @@ def enrolled(charger: Charger, world: World, kind: LeafKind, suite: Suite) -> li
 
 @contextmanager
 def served(chain: Path, key: Path) -> Iterator[int]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", chain, "-cert_chain", chain, "-key", key]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
