@@ -295,7 +295,7 @@ def test_a_token_is_known_by_its_digest_and_good_until_it_is_removed(place: Plac
 
 def test_the_bell_rings_when_another_has_written_and_not_otherwise(place: Place) -> None:
     rings = bell(place.world.engine)
-    while rings.wait(0.2):
+    while rings.wait(1):
         pass
     writing_soon = threading.Timer(0.1, place.process, ["CS1"])
     writing_soon.start()
@@ -310,7 +310,7 @@ def test_the_bell_rings_when_another_has_written_and_not_otherwise(place: Place)
 @pytest.mark.parametrize("place", ["postgresql"], indirect=True)
 def test_the_bell_is_mounted_again_where_the_line_was_cut(place: Place) -> None:
     rings = bell(place.world.engine)
-    rings.wait(1)
+    assert rings.wait(20)
     with writing(place.world.engine) as connection:
         listening = "FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()"
         connection.execute(text(f"SELECT pg_terminate_backend(pid) {listening}"))

@@ -157,7 +157,7 @@ def test_a_contract_pool_that_does_not_answer_is_waited_for_less_than_a_car_wait
             answer = ask(station, b"opaque")
             assert (answer["status"], answer["exiResponse"]) == ("Failed", "")
             assert answer["statusInfo"]["reasonCode"] == "InternalError"
-            assert time.monotonic() - begun < 2
+            assert time.monotonic() - begun < 3.5
 
 
 @contextmanager
