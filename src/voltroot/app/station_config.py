@@ -15,6 +15,7 @@ from msgspec import Meta, field
 from voltroot.actors.station.networks import SCHEMES as SCHEMES_OF_PROFILES
 from voltroot.actors.station.variables import check_given
 from voltroot.app.config import Log, Port, Positive, Section, read_pin, read_secret
+from voltroot.decoding import why
 from voltroot.errors import Malformed, Refused
 from voltroot.serve.mqtt import Broker
 
@@ -167,7 +168,7 @@ def read_station_config(path: Path) -> StationConfig:
     except OSError as error:
         raise Malformed(f"{path} cannot be read: {os.strerror(error.errno or 0)}") from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise Malformed(f"{path}: {error}") from error
+        raise Malformed(f"{path}: {why(error, StationConfig)}") from error
     broker_of(config)
     check_csms(config.csms)
     if not (config.everest.enabled or config.josev.enabled or config.csms.url):

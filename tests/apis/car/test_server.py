@@ -96,6 +96,7 @@ def test_an_authorization_says_all_that_there_is_to_say() -> None:
         ("POST", "/authorization", b'{"chain": 7}', 400),
         ("POST", "/installation", b"[]", 400),
         ("POST", "/installation", b"\xff", 400),
+        ("POST", "/installation", b'{"a":' * 10_000, 400),
         ("POST", "/installation", b" " * (1 << 17), 413),
     ],
 )

@@ -17,6 +17,7 @@ from voltroot.actors.station.outcomes import Installation
 from voltroot.actors.station.vehicles import Verdict
 from voltroot.apis.bodies import read_body
 from voltroot.apis.car import errors
+from voltroot.decoding import why
 from voltroot.errors import Failure, Malformed, NotFound
 
 log = logging.getLogger("voltroot")
@@ -143,8 +144,8 @@ def _told(installation: Installation) -> Any:
 def _read(body: bytes, kind: type[Any]) -> Any:
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.MsgspecError as error:
-        raise Malformed(f"the request cannot be read: {error}") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed(f"the request cannot be read: {why(error, kind)}") from error
 
 
 def _json(status: int, content: Any) -> Response:

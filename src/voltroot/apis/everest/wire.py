@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from voltroot.actors.station.outcomes import LeafStatus
 from voltroot.actors.station.ports import LeafKind
+from voltroot.decoding import why
 from voltroot.errors import Malformed, Refused, TooLarge
 from voltroot.pki.fingerprints import HashAlgorithm
 
@@ -159,7 +160,7 @@ def read(octets: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(octets, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed(f"this is no such message: {error}") from error
+        raise Malformed(f"this is no such message: {why(error, kind)}") from error
 
 
 def reply_topic(headers: Headers | None, prefix: str = "") -> str | None:

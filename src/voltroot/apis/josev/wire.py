@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from voltroot.actors.station.applications import Fate
 from voltroot.actors.station.ports import LeafKind
 from voltroot.actors.station.requesting import KeyOrder
+from voltroot.decoding import why
 from voltroot.errors import Malformed, MissingField, TooLarge, UnsupportedSuite
 from voltroot.pki.suites import P256_SHA256, P521_SHA512, RSA_SHA256, RSA_SHA384, Suite
 
@@ -137,7 +138,7 @@ def _decoded(octets: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(octets, type=kind)
     except msgspec.ValidationError as error:
-        why, _, path = str(error).partition(" - at `$.")
-        raise MissingField(path.rstrip("`") or "data", why) from error
+        what, _, path = why(error, kind).partition(" - at `$.")
+        raise MissingField(path.rstrip("`") or "data", what) from error
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"this is no message: {error}") from error

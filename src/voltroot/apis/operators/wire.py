@@ -15,6 +15,7 @@ from voltroot.actors.csms.csms import TRIGGERS
 from voltroot.actors.csms.operations import IDENTITY, Selection
 from voltroot.actors.csms.stations import OperationState, Station
 from voltroot.actors.csms.wishes import Wish
+from voltroot.decoding import why
 from voltroot.errors import Malformed, NotFound
 
 JSON = "application/json"
@@ -206,7 +207,7 @@ def read_body(body: bytes, kind: type[R]) -> R:
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed(f"the request cannot be used: {error}") from error
+        raise Malformed(f"the request cannot be used: {why(error, kind)}") from error
 
 
 def read_query(query: str, kind: type[R]) -> R:
@@ -217,7 +218,7 @@ def read_query(query: str, kind: type[R]) -> R:
     try:
         asked = msgspec.convert(dict(pairs), kind, strict=False)
     except (msgspec.ValidationError, ValueError) as error:
-        raise Malformed(f"the question in the address cannot be used: {error}") from error
+        raise Malformed(f"the question in the address cannot be used: {why(error, kind)}") from error
     if wrong := [name for name, _ in pairs if getattr(asked, name) is None]:
         raise Malformed(f"the question in the address cannot be used: {wrong[0]} is null: leave it out")
     return asked

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from voltroot.decoding import why
 from voltroot.errors import Malformed, MissingField, Refused
 from voltroot.pki.certificates import Certificate, read_base64, read_pem
 from voltroot.pki.names import Name
@@ -220,7 +221,7 @@ def read(body: bytes, kind: type[R]) -> R:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise _explained(str(error)) from error
+        raise _explained(why(error, kind)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"the request is not JSON: {error}") from error
 
