@@ -9,6 +9,9 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
+# What msgspec and json raise for octets that they cannot read: broken text and bottomless nesting among them.
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+
 _ENUM = re.compile(r"Invalid enum value (?P<value>.*?) - at `(?P<path>\$.*)`")
 _STEP = re.compile(r"\.(\w+)|\[[^]]*\]")
 

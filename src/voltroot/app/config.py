@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-from voltroot.decoding import why
+from voltroot.decoding import UNREADABLE, why
 from voltroot.errors import Malformed, Refused
 from voltroot.pki.profiles import profiles
 from voltroot.pki.vpki import CCU_POLICY, POLICY
@@ -255,7 +255,7 @@ def read_config(path: Path | None) -> Config:
         config = msgspec.toml.decode(path.read_bytes(), type=Config)
     except OSError as error:
         raise Malformed(f"{path} cannot be read: {os.strerror(error.errno or 0)}") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise Malformed(f"{path}: {why(error, Config)}") from error
     check(config)
     return config

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from voltroot.apis.pnc.client import Client
 from voltroot.apis.pnc.wire import to_base64
+from voltroot.decoding import UNREADABLE
 from voltroot.errors import Failure, Malformed, Refused, Unavailable, UnsupportedSuite
 from voltroot.keys.software import read_private_key
 from voltroot.pki import csrs
@@ -69,7 +70,7 @@ def published_above(client: Client, own: Certificate) -> list[Certificate]:
         cas = msgspec.json.decode(client.fetch("/ca"), type=list[_Ca])
         slugs = [ca.slug for ca in cas if ca.subject == str(own.issuer)]
         chains = [client.fetch(f"/ca/{slug}/chain.pem").decode("ascii") for slug in slugs]
-    except (Unavailable, msgspec.MsgspecError, UnicodeDecodeError):
+    except (Unavailable, *UNREADABLE):
         return []
     return [Certificate.read(octets) for _, octets in read_pem("".join(chains))]
 

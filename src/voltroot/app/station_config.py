@@ -15,7 +15,7 @@ from msgspec import Meta, field
 from voltroot.actors.station.networks import SCHEMES as SCHEMES_OF_PROFILES
 from voltroot.actors.station.variables import check_given
 from voltroot.app.config import Log, Port, Positive, Section, read_pin, read_secret
-from voltroot.decoding import why
+from voltroot.decoding import UNREADABLE, why
 from voltroot.errors import Malformed, Refused
 from voltroot.serve.mqtt import Broker
 
@@ -167,7 +167,7 @@ def read_station_config(path: Path) -> StationConfig:
         config = msgspec.toml.decode(path.read_bytes(), type=StationConfig)
     except OSError as error:
         raise Malformed(f"{path} cannot be read: {os.strerror(error.errno or 0)}") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise Malformed(f"{path}: {why(error, StationConfig)}") from error
     broker_of(config)
     check_csms(config.csms)

@@ -23,6 +23,7 @@ from voltroot.app.backend import utc_now
 from voltroot.app.charger import Charger
 from voltroot.app.config import read_pin
 from voltroot.contract.unpack import Contract, Unpacked
+from voltroot.decoding import UNREADABLE
 from voltroot.errors import Malformed, NotFound, Refused
 from voltroot.keys.opening import open_keyring
 from voltroot.keys.software import read_private_key
@@ -86,7 +87,7 @@ class Garage:
             return msgspec.json.decode((self.folder / "car.json").read_bytes(), type=Settings)
         except FileNotFoundError:
             raise NotFound(f"there is no car in {self.folder}: make one with 'voltroot ev provision PCID'") from None
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise Malformed(f"{self.folder / 'car.json'}: {error}") from error
 
     @property

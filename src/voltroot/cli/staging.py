@@ -25,6 +25,7 @@ from voltroot.apis.pnc.client import Client
 from voltroot.app.charger import Charger
 from voltroot.bench import servers
 from voltroot.cli.telling import WIDTH
+from voltroot.decoding import UNREADABLE
 from voltroot.errors import Refused, Unavailable
 from voltroot.serve import broker
 from voltroot.serve.mqtt import Broker, Line
@@ -50,7 +51,7 @@ class Office:
                 connection.request(method, f"/v1/{path}", content, {"Content-Type": "application/json"})
                 response = connection.getresponse()
                 answer = msgspec.json.decode(response.read(), type=dict[str, Any])
-        except (OSError, http.client.HTTPException, msgspec.MsgspecError) as error:
+        except (OSError, http.client.HTTPException, *UNREADABLE) as error:
             raise Unavailable(f"the operators' API does not answer: {error}") from error
         if response.status >= HTTPStatus.BAD_REQUEST:
             raise Refused(str(answer.get("detail", response.status)))

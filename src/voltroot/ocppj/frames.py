@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from voltroot.decoding import UNREADABLE
 from voltroot.errors import Malformed
 
 LONGEST_ID = 36
@@ -95,7 +96,7 @@ def read(text: str | bytes) -> Frame:
     """Return the frame that a text holds, or raise Unreadable."""
     try:
         parts = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise Unreadable("this is not JSON", Code.RPC_FRAMEWORK_ERROR) from error
     if not isinstance(parts, list) or len(parts) < 2:
         raise Unreadable("a frame is an array that begins with type and id", Code.RPC_FRAMEWORK_ERROR)

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from voltroot.actors.station.applications import Application
+from voltroot.decoding import UNREADABLE
 from voltroot.errors import Unavailable
 from voltroot.store.certdir.changes import SECRET, Journal, Write, make_folder
 
@@ -38,7 +39,7 @@ class ApplicationFile:
                 self._known = msgspec.json.decode(self._path.read_bytes(), type=tuple[Application, ...])
             except FileNotFoundError:
                 self._known = ()
-            except (OSError, msgspec.MsgspecError) as error:
+            except (OSError, *UNREADABLE) as error:
                 raise Unavailable(f"{self._path} cannot be read ({error}): restore it, or remove it") from error
         return self._known
 

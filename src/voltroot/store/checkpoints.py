@@ -15,6 +15,7 @@ from typing import BinaryIO
 import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from voltroot.decoding import UNREADABLE
 from voltroot.errors import Malformed, Refused
 from voltroot.pki import suites
 from voltroot.pki.suites import P256_SHA256, PublicKey, Signer
@@ -79,7 +80,7 @@ def read_line(octets: bytes) -> Line:
     """Return a line of the file, or raise Malformed."""
     try:
         return msgspec.json.decode(octets, type=Line)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise Malformed("this is no checkpoint of an audit log") from error
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from voltroot.actors.station.state import State
+from voltroot.decoding import UNREADABLE
 from voltroot.errors import Unavailable
 from voltroot.store.certdir.changes import SECRET, Journal, Write
 
@@ -24,7 +25,7 @@ class StateFile:
             return msgspec.json.decode(self._path.read_bytes(), type=State)
         except FileNotFoundError:
             return State()
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, *UNREADABLE) as error:
             raise Unavailable(f"{self._path} cannot be read ({error}): restore it, or remove it") from error
 
     def keep(self, state: State) -> None:

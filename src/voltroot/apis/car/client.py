@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from voltroot.decoding import UNREADABLE
 from voltroot.errors import Refused, Unavailable
 
 
@@ -48,7 +49,7 @@ class Client:
             connection.request(method, path, content, {"Content-Type": "application/json"})
             response = connection.getresponse()
             status, answer = response.status, msgspec.json.decode(response.read(), type=dict[str, Any])
-        except (OSError, http.client.HTTPException, msgspec.MsgspecError) as error:
+        except (OSError, http.client.HTTPException, *UNREADABLE) as error:
             raise Unavailable(f"no station answers at {self._address}: is it running, with [car] listen?") from error
         finally:
             connection.close()

@@ -17,7 +17,7 @@ from voltroot.actors.station.outcomes import Installation
 from voltroot.actors.station.vehicles import Verdict
 from voltroot.apis.bodies import read_body
 from voltroot.apis.car import errors
-from voltroot.decoding import why
+from voltroot.decoding import UNREADABLE, why
 from voltroot.errors import Failure, Malformed, NotFound
 
 log = logging.getLogger("voltroot")
@@ -144,7 +144,7 @@ def _told(installation: Installation) -> Any:
 def _read(body: bytes, kind: type[Any]) -> Any:
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise Malformed(f"the request cannot be read: {why(error, kind)}") from error
 
 

@@ -17,6 +17,7 @@ import msgspec
 from voltroot.actors.station.ports import CaKind, LeafKind
 from voltroot.apis.everest import wire
 from voltroot.apis.everest.wire import Command, Encoding
+from voltroot.decoding import UNREADABLE
 from voltroot.errors import Malformed, Unavailable
 
 
@@ -62,7 +63,7 @@ class Client:
         octets = self._ask(Command.VERIFY_LOCATION, wire.CaType(kind))
         try:
             text = msgspec.json.decode(octets, type=str)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             text = octets.decode(errors="surrogateescape")
         return Path(text) if text else None
 

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from voltroot.actors.station.outcomes import LeafStatus
 from voltroot.actors.station.ports import LeafKind
-from voltroot.decoding import why
+from voltroot.decoding import UNREADABLE, why
 from voltroot.errors import Malformed, Refused, TooLarge
 from voltroot.pki.fingerprints import HashAlgorithm
 
@@ -159,7 +159,7 @@ def read(octets: bytes, kind: type[T]) -> T:
         raise TooLarge(f"the message has {len(octets)} octets: {LARGEST} are allowed")
     try:
         return msgspec.json.decode(octets, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise Malformed(f"this is no such message: {why(error, kind)}") from error
 
 

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from voltroot.actors.station.applications import Fate
 from voltroot.actors.station.ports import LeafKind
 from voltroot.actors.station.requesting import KeyOrder
-from voltroot.decoding import why
+from voltroot.decoding import UNREADABLE, why
 from voltroot.errors import Malformed, MissingField, TooLarge, UnsupportedSuite
 from voltroot.pki.suites import P256_SHA256, P521_SHA512, RSA_SHA256, RSA_SHA384, Suite
 
@@ -140,5 +140,5 @@ def _decoded(octets: bytes, kind: type[T]) -> T:
     except msgspec.ValidationError as error:
         what, _, path = why(error, kind).partition(" - at `$.")
         raise MissingField(path.rstrip("`") or "data", what) from error
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise Malformed(f"this is no message: {error}") from error

@@ -15,7 +15,7 @@ from voltroot.actors.csms.csms import TRIGGERS
 from voltroot.actors.csms.operations import IDENTITY, Selection
 from voltroot.actors.csms.stations import OperationState, Station
 from voltroot.actors.csms.wishes import Wish
-from voltroot.decoding import why
+from voltroot.decoding import UNREADABLE, why
 from voltroot.errors import Malformed, NotFound
 
 JSON = "application/json"
@@ -206,7 +206,7 @@ def read_body(body: bytes, kind: type[R]) -> R:
     """Read a request, or raise Malformed that says where it is wrong."""
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise Malformed(f"the request cannot be used: {why(error, kind)}") from error
 
 

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from voltroot.apis.pnc import wire
+from voltroot.decoding import UNREADABLE
 from voltroot.errors import Malformed, Refused, Unavailable
 from voltroot.pki.certificates import read_base64
 
@@ -178,7 +179,7 @@ class _Envelope(msgspec.Struct):
 def _envelope(octets: bytes) -> _Envelope | None:
     try:
         return msgspec.json.decode(octets, type=_Envelope)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 

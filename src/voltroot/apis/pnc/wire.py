@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from voltroot.decoding import why
+from voltroot.decoding import UNREADABLE, why
 from voltroot.errors import Malformed, MissingField, Refused
 from voltroot.pki.certificates import Certificate, read_base64, read_pem
 from voltroot.pki.names import Name
@@ -222,7 +222,7 @@ def read(body: bytes, kind: type[R]) -> R:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
         raise _explained(why(error, kind)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise Malformed(f"the request is not JSON: {error}") from error
 
 

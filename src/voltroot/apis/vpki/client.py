@@ -14,6 +14,7 @@ from typing import Any, Self
 from urllib.parse import SplitResult, urlsplit
 
 from voltroot.apis.vpki import wire
+from voltroot.decoding import UNREADABLE
 from voltroot.errors import Malformed, Unavailable
 from voltroot.pki.certificates import Certificate, read_pem
 from voltroot.pki.registrations import Codes
@@ -155,6 +156,6 @@ def _is_final(error: Exception) -> bool:
 def _object(octets: bytes) -> dict[str, Any]:
     try:
         answer = json.loads(octets) if octets else {}
-    except ValueError:
+    except UNREADABLE:
         return {}
     return answer if isinstance(answer, dict) else {}

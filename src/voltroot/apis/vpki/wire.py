@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 from msgspec import Struct
 
-from voltroot.decoding import why
+from voltroot.decoding import UNREADABLE, why
 from voltroot.errors import Malformed
 from voltroot.pki import vpki
 from voltroot.pki.certificates import pem
@@ -110,7 +110,7 @@ _LABEL = re.compile(r"----- *(BEGIN|END) +(?:NEW[ _])?CERTIFICATE[ _]REQUEST *--
 def _read(body: bytes, kind: type[R]) -> R:
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise Malformed(f"the request is not a JSON object in UTF-8: {why(error, kind)}") from error
 
 
