@@ -13,12 +13,16 @@ def events(log: Path, name: str = "") -> list[dict[str, Any]]:
     A line can be cut where a page ends: by SIGKILL, and then the next one follows right there, or because it is just
     being written. Such a line is passed over.
     """
-    lines = log.read_text().splitlines() if log.exists() else []
+    lines = _lines(log) if log.exists() else []
     whole = [line[line.rfind('{"time": ') :] for line in lines if line.startswith("{") and line.endswith("}")]
     return [event for event in map(json.loads, whole) if name in ("", event["event"])]
 
 
 def faults(log: Path) -> list[str]:
     """The lines that are errors, have a trace, or are none of ours."""
-    lines = log.read_text().splitlines()
+    lines = _lines(log)
     return [line for line in lines if not line.startswith("{") or '"trace"' in line or '"level": "error"' in line]
+
+
+def _lines(log: Path) -> list[str]:
+    return log.read_text().removesuffix("\n").split("\n")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 
 _encode = json.JSONEncoder(default=str, ensure_ascii=False).encode
+# What a terminal obeys, and what some readers take for the end of a line, beyond the ASCII that JSON escapes by itself.
+_CONTROL = re.compile(r"[\x7f-\x9f\u2028\u2029]")
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -24,7 +27,7 @@ class JsonLines(logging.Formatter):
         line |= {name: value for name, value in record.__dict__.items() if name not in _OWN}
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
-        return _encode(line)
+        return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", _encode(line))
 
 
 def configure(level: str) -> None:

@@ -12,6 +12,7 @@ from voltroot.pki.judging.findings import Finding, Rule, Verdict, ask
 from voltroot.pki.points import read_points
 from voltroot.pki.profiles import CERTIFY, Edition, Profile, profiles
 from voltroot.pki.recognise import recognise
+from voltroot.pki.signatures import read_key
 
 # Section 6 has a use for these, wherever they stand.
 UNDERSTOOD = frozenset(
@@ -162,9 +163,14 @@ def _usage_present(own: Certificate) -> str | None:
 def _identifiers(own: Certificate) -> str | None:
     if own.is_ca and own.subject_key_identifier is None:
         return "the certificate of a CA has no subjectKeyIdentifier"
-    if own.authority_key_identifier is None and not own.self_issued:
+    # Only who signs with the key in the certificate itself may leave it away; a link certificate may not.
+    if own.authority_key_identifier is None and not (own.self_issued and _signs_itself(own)):
         return "it has no authorityKeyIdentifier with a keyIdentifier"
     return None
+
+
+def _signs_itself(own: Certificate) -> bool:
+    return own.signed.objection(read_key(own.spki)) is None
 
 
 def _times(own: Certificate) -> str | None:
