@@ -25,4 +25,5 @@ def faults(log: Path) -> list[str]:
 
 
 def _lines(log: Path) -> list[str]:
-    return log.read_text().removesuffix("\n").split("\n")
+    with log.open(newline="\n") as file:
+        return [line.removesuffix("\n") for line in file]
